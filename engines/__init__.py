@@ -1,0 +1,1 @@
+"""Speech engines, and the runtime, memory and text code under them."""

@@ -1,0 +1,1 @@
+"""The service layer that ui, server and command line share."""

@@ -1,0 +1,180 @@
+"""A job: one request on its way through the queue, and what it tells whoever waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from engines.api import CancelToken, Controls, SpeechRequest, Utterance, Voice
+from engines.errors import Cancelled, VivavoceError
+
+EVENTS_HELD = 8  # a slow listener holds the engine back instead of filling the memory
+LISTENER_PATIENCE = 60.0  # seconds that a full event buffer may stand still
+
+
+class JobState(str, Enum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionWord:
+    """A word as the user wrote it; `start` and `end` in seconds of the delivered audio."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceTiming:
+    """Where a sentence lies in the delivered audio, in seconds; the pause after it not counted."""
+
+    index: int
+    text: str
+    start: float
+    end: float
+    words: tuple[CaptionWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceStarted:
+    utterance: Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Delivered audio: float32 [T] mono at `Job.sample_rate`, in order and without gaps."""
+
+    samples: np.ndarray
+    sentence: int
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceDone:
+    timing: SentenceTiming
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a user should know but that stops nothing, such as signs left unspoken."""
+
+    message: str
+
+
+Event = SentenceStarted | Sound | SentenceDone | Note
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request with everything decided: what was left out is filled in, what was given is checked."""
+
+    request: SpeechRequest
+    text: str
+    engine: str
+    voice: Voice
+    language: str
+    device: str
+    controls: Controls
+    seed: int
+    sample_rate: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Job:
+    """One request in work. `events` is for one listener; everything else may be called by anyone."""
+
+    plan: Plan
+    cancel_token: CancelToken
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    state: JobState = JobState.QUEUED
+    error: VivavoceError | None = None
+    submitted: float = field(default_factory=time.monotonic)
+    characters_done: int = 0
+    seconds_made: float = 0.0
+    _events: queue.Queue[Event | None] = field(
+        default_factory=lambda: queue.Queue(maxsize=EVENTS_HELD), repr=False
+    )
+
+    @property
+    def sample_rate(self) -> int:
+        return self.plan.sample_rate
+
+    @property
+    def progress(self) -> float:
+        """Share of the text that has been spoken, 0 to 1."""
+        if self.state is JobState.DONE:
+            return 1.0
+        return min(1.0, self.characters_done / max(1, len(self.plan.text)))
+
+    def cancel(self, reason: VivavoceError | None = None) -> None:
+        self.cancel_token.cancel(reason or Cancelled())
+
+    def events(self) -> Iterator[Event]:
+        """What happens, in order, until the job ends. Leaving the iterator early cancels the job.
+
+        Raises:
+            VivavoceError: what ended the job, if it did not end well.
+        """
+        try:
+            while (event := self._next_event()) is not None:
+                yield event
+        finally:
+            if not self.state.ended:
+                self.cancel()
+        if self.error is not None:
+            raise self.error
+        if self.state is not JobState.DONE:
+            self.cancel_token.raise_if_set()
+
+    def _next_event(self) -> Event | None:
+        while True:
+            try:
+                return self._events.get(timeout=0.2)
+            except queue.Empty:
+                if self.state.ended:
+                    # the last events may have come between the time-out and this look
+                    with contextlib.suppress(queue.Empty):
+                        return self._events.get_nowait()
+                    return None
+                if self.cancel_token.is_set:
+                    return None
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to the listener; waits while its buffer is full.
+
+        Raises:
+            VivavoceError: the job was cancelled or the listener stopped listening.
+        """
+        patience = time.monotonic() + LISTENER_PATIENCE
+        while True:
+            self.cancel_token.raise_if_set()
+            try:
+                self._events.put(event, timeout=0.1)
+                return
+            except queue.Full:
+                if time.monotonic() > patience:
+                    raise Cancelled(
+                        f"Nobody took the audio for {LISTENER_PATIENCE:.0f} s, so the job was ended."
+                    ) from None
+
+    def end(self, state: JobState, error: VivavoceError | None = None) -> None:
+        self.error = error
+        self.state = state
+        with contextlib.suppress(queue.Full):  # then the listener empties it and sees the state
+            self._events.put_nowait(None)
