@@ -230,6 +230,14 @@ class Engine(Protocol):
         """Installed voices, the default first."""
         ...
 
+    def voice(self, voice_id: str) -> Voice:
+        """The voice of that id, which need not be in the list (a variant of one that is).
+
+        Raises:
+            UnknownVoice: there is none; `engines.voices.unknown_voice` makes the message.
+        """
+        ...
+
     def speak(
         self,
         utterance: Utterance,

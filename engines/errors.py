@@ -66,6 +66,10 @@ class UnknownVoice(InvalidRequest):
     code = "unknown_voice"
 
 
+class UnknownPreset(InvalidRequest):
+    code = "unknown_preset"
+
+
 class UnknownDevice(InvalidRequest):
     """A device that this machine lacks, or a name that no device has."""
 

@@ -81,7 +81,7 @@ Event = SentenceStarted | Sound | SentenceDone | Note
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A request with everything decided: what was left out is filled in, what was given is checked."""
+    """A request with everything decided: gaps filled in, given values checked."""
 
     request: SpeechRequest
     text: str
@@ -97,7 +97,7 @@ class Plan:
 
 @dataclass(eq=False)
 class Job:
-    """One request in work. `events` is for one listener; everything else may be called by anyone."""
+    """One request in work. `events` is for one listener; the rest may be called by anyone."""
 
     plan: Plan
     cancel_token: CancelToken
@@ -170,7 +170,7 @@ class Job:
             except queue.Full:
                 if time.monotonic() > patience:
                     raise Cancelled(
-                        f"Nobody took the audio for {LISTENER_PATIENCE:.0f} s, so the job was ended."
+                        f"Nobody took the audio for {LISTENER_PATIENCE:.0f} s; the job was ended."
                     ) from None
 
     def end(self, state: JobState, error: VivavoceError | None = None) -> None:

@@ -1,0 +1,69 @@
+"""A text of any length, sentence by sentence: front end → engine → delivery → listener."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from engines.api import Engine, Utterance
+from engines.text import Lexicon, utterances
+from studio import spaces
+from studio.delivery import DeliverySettings, Master
+from studio.jobs import Job, Note, SentenceDone, SentenceStarted, Sound
+
+
+def speak(job: Job, engine: Engine, lexicon: Lexicon, delivery: DeliverySettings) -> None:
+    """Speak a job's text and emit its events. One sentence is held at a time.
+
+    Raises:
+        VivavoceError: the job was cancelled or ran out of time, or the engine failed.
+    """
+    plan = job.plan
+    for message in plan.notes:
+        job.emit(Note(message))
+    master = Master(plan.sample_rate, delivery)
+    index = 0
+    for utterance in utterances(
+        plan.text, plan.language, lexicon=lexicon, capability=engine.capability
+    ):
+        index = utterance.index
+        job.cancel_token.raise_if_set()
+        job.emit(SentenceStarted(utterance))
+        for samples in _utterance_sound(job, engine, master, utterance):
+            _emit_sound(job, samples, index)
+        samples, timing = master.end()
+        _emit_sound(job, samples, index)
+        job.emit(SentenceDone(timing))
+        job.characters_done = utterance.start + len(utterance.source)
+    _emit_sound(job, master.finish(), index)
+
+
+def _utterance_sound(
+    job: Job, engine: Engine, master: Master, utterance: Utterance
+) -> Iterator[np.ndarray]:
+    yield master.begin(utterance)
+    if not utterance.spans:  # nothing but a pause
+        return
+    plan = job.plan
+    chunks = spaces.speak(
+        engine,
+        utterance,
+        plan.voice,
+        plan.controls,
+        device=plan.device,
+        seed=plan.seed,
+        cancel=job.cancel_token,
+    )
+    # a cancelled job must not leave the engine at work until the garbage is collected
+    with contextlib.closing(chunks):  # type: ignore[type-var]
+        for chunk in chunks:
+            job.cancel_token.raise_if_set()
+            yield master.push(chunk)
+
+
+def _emit_sound(job: Job, samples: np.ndarray, sentence: int) -> None:
+    if samples.size:
+        job.seconds_made += samples.size / job.sample_rate
+        job.emit(Sound(samples, sentence))

@@ -1,0 +1,169 @@
+"""Engine presets and starter voices: JSON files, checked against a schema at start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engines.api import Voice
+from engines.errors import BadPreset, UnknownPreset, UnknownVoice
+
+SCHEMA_FILE = "schema.json"
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePreset:
+    """Controls for one use, such as an audiobook. Values that a request gives stand above it."""
+
+    id: str
+    title: str
+    description: str
+    engine: str
+    voice: str | None = None
+    controls: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StarterVoice:
+    """A named voice that works from the first start: an engine's voice with its controls set.
+
+    Attributes:
+        id: what a request gives as its voice.
+        voice: the voice id within the engine.
+        aliases: other ids by which clients may ask for it.
+    """
+
+    id: str
+    name: str
+    description: str
+    engine: str
+    voice: str
+    language: str
+    gender: str = ""
+    controls: Mapping[str, object] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+    def as_voice(self) -> Voice:
+        return Voice(
+            id=self.id,
+            name=self.name,
+            engine=self.engine,
+            languages=(self.language,),
+            gender=self.gender,  # type: ignore[arg-type]  # the schema allows these values only
+            tags=("starter", *self.tags),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Presets:
+    engines: tuple[EnginePreset, ...] = ()
+    voices: tuple[StarterVoice, ...] = ()
+
+    def engine_preset(self, preset_id: str) -> EnginePreset:
+        """
+        Raises:
+            UnknownPreset: there is none of that id.
+        """
+        for preset in self.engines:
+            if preset.id == preset_id:
+                return preset
+        raise UnknownPreset(
+            f"There is no preset {preset_id!r:.80}.",
+            f"Presets here: {', '.join(preset.id for preset in self.engines) or 'none'}.",
+            "Pick one of them or leave the preset out.",
+            param="preset",
+        )
+
+    def starter_voice(self, voice_id: str | None, engine: str | None) -> StarterVoice | None:
+        """The starter voice of that id or alias, if there is one.
+
+        Raises:
+            UnknownVoice: it belongs to another engine than the one asked for.
+        """
+        for voice in self.voices:
+            if voice_id == voice.id or voice_id in voice.aliases:
+                if engine is not None and engine != voice.engine:
+                    raise UnknownVoice(
+                        f"The voice {voice_id!r:.80} belongs to the engine {voice.engine}.",
+                        f"The request asks for the engine {engine}.",
+                        f"Leave the engine out or pick a voice of {engine}.",
+                        param="voice",
+                    )
+                return voice
+        return None
+
+
+def load(folder: Path) -> Presets:
+    """Read `folder/engines/*.json` and `folder/voices/*.json`.
+
+    Raises:
+        BadPreset: with file and line, for the first file that is broken or breaks the schema.
+    """
+    if not folder.is_dir():
+        return Presets()
+    schema = _parse(folder / SCHEMA_FILE)
+    seen: dict[str, Path] = {}
+    engines = [_checked(file, schema, "engine", seen) for file in _files(folder / "engines")]
+    voices = [_checked(file, schema, "voice", seen) for file in _files(folder / "voices")]
+    for values in voices:
+        for name in ("tags", "aliases"):
+            values[name] = tuple(values.get(name, ()))
+    return Presets(
+        engines=tuple(EnginePreset(**values) for values in engines),
+        voices=tuple(StarterVoice(**values) for values in voices),
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.json"))
+
+
+def _parse(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except json.JSONDecodeError as error:
+        raise _broken(file, error.lineno, f"is no JSON: {error.msg}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _broken(file, 1, f"cannot be read: {error}") from None
+
+
+def _checked(file: Path, schema: Any, kind: str, seen: dict[str, Path]) -> dict[str, Any]:
+    import jsonschema
+
+    values = _parse(file)
+    validator = jsonschema.Draft202012Validator({**schema, "$ref": f"#/$defs/{kind}"})
+    error = jsonschema.exceptions.best_match(validator.iter_errors(values))
+    if error is not None:
+        where = ".".join(str(part) for part in error.absolute_path) or "the file"
+        line = _line(file, list(error.absolute_path))
+        raise _broken(file, line, f"{where}: {error.message:.300}")
+    for name in (values["id"], *values.get("aliases", ())):
+        if name in seen:
+            raise _broken(file, _line(file, ["id"]), f"the id {name!r} stands in {seen[name]} too")
+        seen[name] = file
+    return dict(values)
+
+
+def _line(file: Path, path: list[str | int]) -> int:
+    """Line of the value at `path`. JSON is YAML, and YAML's nodes know where they stand."""
+    import yaml
+
+    node = yaml.compose(file.read_text("utf-8"), yaml.SafeLoader)
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            node = next(value for key, value in node.value if key.value == part)
+        else:
+            node = node.value[part]
+    return int(node.start_mark.line) + 1
+
+
+def _broken(file: Path, line: int, what: str) -> BadPreset:
+    return BadPreset(
+        f"{file}, line {line}: {what}.",
+        f"Presets follow {file.parent.parent / SCHEMA_FILE}.",
+        "Mend the file or move it out of the folder.",
+    )

@@ -1,0 +1,213 @@
+"""What UI, server and command line share: a request is routed, queued, worked on, cancelled."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+
+from engines import registry
+from engines.api import (
+    CancelToken,
+    Capability,
+    Controls,
+    Engine,
+    EngineContext,
+    SpeechRequest,
+    Voice,
+)
+from engines.errors import Cancelled, EngineFailure, OutOfMemory, QueueFull, VivavoceError
+from engines.memory import MemoryManager
+from engines.runtime import device as devices
+from engines.text import Lexicon
+from studio import longform, presets
+from studio.counters import Counters
+from studio.delivery import DeliverySettings
+from studio.jobs import Job, JobState, Plan
+from studio.route import Router
+from studio.settings import Settings
+
+log = logging.getLogger("vivavoce.studio")
+
+
+class Studio:
+    """One queue for every front door, a few workers, the engines, and what they share.
+
+    Args:
+        settings: paths and limits.
+
+    Raises:
+        StorageError: the data folders cannot be made.
+        UnknownDevice: the default device is not there.
+        BadPreset, BadLexicon: a file of the user's is broken; the message names file and line.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        default_device = devices.parse(settings.device)
+        if default_device is not None:  # an absent default is said at start, not at each request
+            devices.resolve(settings.device, (default_device.runtime,))
+        settings.make_folders()
+        self.presets = presets.load(settings.presets_dir)
+        self.lexicon = Lexicon.load(settings.lexicon_dir)
+        self.memory = MemoryManager(budget=settings.memory_budget, idle_ttl=settings.idle_ttl)
+        self.counters = Counters()
+        self._engines: dict[str, Engine] = {}
+        self._jobs: dict[str, Job] = {}
+        self._waiting: queue.Queue[Job | None] = queue.Queue(maxsize=settings.max_queued)
+        self._lock = threading.Lock()
+        self._workers: list[threading.Thread] = []
+        self._closed = False
+        self._router = Router(settings, self.presets, self.engine)
+
+    # engines and voices
+
+    def capabilities(self) -> tuple[Capability, ...]:
+        return tuple(registry.engine_class(name).capability for name in registry.names())
+
+    def controls(self, engine: str) -> type[Controls]:
+        return registry.engine_class(engine).controls
+
+    def engine(self, name: str) -> Engine:
+        """The one instance of an engine, made when first asked for.
+
+        Raises:
+            UnknownEngine: there is no such engine.
+        """
+        with self._lock:
+            if name not in self._engines:
+                context = EngineContext(self.settings.models, self.settings.cache_dir, self.memory)
+                self._engines[name] = registry.engine_class(name)(context)
+            return self._engines[name]
+
+    def voices(self, engine: str | None = None) -> tuple[Voice, ...]:
+        """Starter voices, then every engine's own, the default first."""
+        starters = [
+            voice.as_voice()
+            for voice in self.presets.voices
+            if engine is None or voice.engine == engine
+        ]
+        named = registry.names() if engine is None else (engine,)
+        return (*starters, *(voice for name in named for voice in self.engine(name).voices()))
+
+    # requests
+
+    def plan(self, request: SpeechRequest) -> Plan:
+        """Check a request without speaking it.
+
+        Raises:
+            InvalidRequest: a value at fault, named in `param`.
+        """
+        return self._router.plan(request)
+
+    def submit(self, request: SpeechRequest) -> Job:
+        """Check a request and put it in the queue.
+
+        Raises:
+            InvalidRequest: a value at fault, named in `param`.
+            QueueFull: too many requests wait already.
+        """
+        plan = self.plan(request)
+        job = Job(plan, CancelToken(self._router.deadline(request)))
+        with self._lock:
+            if self._closed:
+                raise Cancelled("The studio is shutting down.")
+            try:
+                self._waiting.put_nowait(job)
+            except queue.Full:
+                raise QueueFull(
+                    f"{self.settings.max_queued} requests wait already.",
+                    "No more are taken until one is done.",
+                    "Try again in a few seconds.",
+                ) from None
+            self._jobs[job.id] = job
+            self._start_workers()
+        return job
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Jobs that wait or are in work, oldest first."""
+        with self._lock:
+            return tuple(self._jobs.values())
+
+    def queue_position(self, job: Job) -> int:
+        """How many jobs are taken before this one; 0 when it is in work or ended."""
+        ahead = 0
+        for other in self.jobs():
+            if other is job:
+                return ahead + 1 if job.state is JobState.QUEUED else 0
+            ahead += other.state is JobState.QUEUED
+        return 0
+
+    def close(self) -> None:
+        """Cancel what is in work, end the workers, let go of engines and memory."""
+        with self._lock:
+            self._closed = True
+            jobs, workers = list(self._jobs.values()), list(self._workers)
+        for job in jobs:
+            job.cancel(Cancelled("The studio is shutting down."))
+        for _ in workers:
+            self._waiting.put(None)  # waits while cancelled jobs are taken out of a full queue
+        for worker in workers:
+            worker.join(timeout=10)
+        for engine in self._engines.values():
+            engine.close()
+        self.memory.close()
+
+    # work
+
+    def _start_workers(self) -> None:
+        wanted = self.settings.workers or max(2, os.cpu_count() or 2)
+        if len(self._workers) < wanted:
+            worker = threading.Thread(
+                target=self._work, name=f"speech-{len(self._workers)}", daemon=True
+            )
+            self._workers.append(worker)
+            worker.start()
+
+    def _work(self) -> None:
+        while (job := self._waiting.get()) is not None:
+            started = time.monotonic()
+            error = self._run(job)
+            outcome = JobState.DONE.value if error is None else error.code
+            with self._lock:
+                self._jobs.pop(job.id, None)
+            self.counters.count(
+                outcome, job.characters_done, job.seconds_made, time.monotonic() - started
+            )
+            # last, so that whoever hears of the end finds the queue and the totals up to date
+            job.end(_end_state(error), error)
+
+    def _run(self, job: Job) -> VivavoceError | None:
+        try:
+            job.cancel_token.raise_if_set()
+            job.state = JobState.RUNNING
+            longform.speak(
+                job,
+                self.engine(job.plan.engine),
+                self.lexicon,
+                DeliverySettings(loudness=self.settings.loudness),
+            )
+        except VivavoceError as error:
+            return error
+        except MemoryError:
+            return OutOfMemory(
+                "This machine ran out of memory while it spoke.",
+                "",
+                "Close other programs, lower --memory-budget, or send a shorter text.",
+            )
+        except Exception as error:
+            log.exception("job %s failed in engine %s", job.id, job.plan.engine)
+            return EngineFailure(
+                f"The engine {job.plan.engine} broke: {type(error).__name__}: {error}.",
+                "",
+                "Try again; if it stays, the program's log says where it broke.",
+            )
+        return None
+
+
+def _end_state(error: VivavoceError | None) -> JobState:
+    if error is None:
+        return JobState.DONE
+    return JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED

@@ -1,0 +1,118 @@
+"""A small engine for tests: a tone per word, as loud, as long and as slow as a test wants."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pydantic import Field
+
+from engines import registry
+from engines.api import (
+    AudioChunk,
+    CancelToken,
+    Capability,
+    Controls,
+    EngineContext,
+    Support,
+    Utterance,
+    Voice,
+    WordTime,
+)
+from engines.voices import unknown_voice
+
+RATE = 16_000
+SECONDS_A_WORD = 0.2
+
+
+class ToneControls(Controls):
+    frequency: float = Field(440.0, ge=50, le=2000, description="Pitch of the tone in Hz.")
+    speed: float = Field(1.0, ge=0.25, le=4, description="How fast it goes.")
+
+
+class ToneEngine:
+    """Speaks each word as a tone. `gate` holds it back before each chunk; `failure` is raised
+    before the second chunk; `finished` counts utterances that were left, in whatever way."""
+
+    capability = Capability(
+        name="tone",
+        title="Tone",
+        summary="A tone per word.",
+        sample_rate=RATE,
+        licence="none",
+        support=(
+            Support("cpu", "native", "supported"),
+            Support("cuda", "native", "refused", "a tone needs no GPU"),
+        ),
+        word_times=True,
+        uses_seed=True,
+    )
+    controls = ToneControls
+    gate: threading.Event | None = None
+    failure: Exception | None = None
+    chunks = 0
+    left = 0
+
+    def __init__(self, context: EngineContext) -> None:
+        self.context = context
+
+    def voices(self) -> tuple[Voice, ...]:
+        return (
+            Voice("sine", "Sine", "tone", ("en-US",)),
+            Voice("square", "Square", "tone", ("de",)),
+        )
+
+    def voice(self, voice_id: str) -> Voice:
+        for voice in self.voices():
+            if voice.id == voice_id:
+                return voice
+        raise unknown_voice(self.capability, voice_id, self.voices())
+
+    def speak(
+        self,
+        utterance: Utterance,
+        voice: Voice,
+        controls: ToneControls,
+        *,
+        device: str,
+        seed: int,
+        cancel: CancelToken,
+    ) -> Iterator[AudioChunk]:
+        kind = type(self)
+        length = int(RATE * SECONDS_A_WORD / controls.speed)
+        tone = np.sin(np.arange(length) * 2 * np.pi * controls.frequency / RATE)
+        if voice.id == "square":
+            tone = np.sign(tone)
+        loudness = 0.1 + 0.1 * np.random.default_rng(seed).random()
+        position = 0
+        try:
+            for number, word in enumerate(utterance.spoken.split()):
+                while kind.gate is not None and not kind.gate.wait(0.02):
+                    cancel.raise_if_set()
+                if number and kind.failure is not None:
+                    raise kind.failure
+                cancel.raise_if_set()
+                kind.chunks += 1
+                position = utterance.spoken.index(word, position)
+                start = number * length / RATE
+                mark = WordTime(start, start + length / RATE, position, len(word))
+                position += len(word)
+                yield AudioChunk((loudness * tone).astype(np.float32), RATE, (mark,))
+        finally:
+            kind.left += 1
+
+    def close(self) -> None:
+        pass
+
+
+def install(patch: pytest.MonkeyPatch) -> type[ToneEngine]:
+    """A fresh ToneEngine as the registry's engine "tone"; gone after the test."""
+    engine = type("FreshToneEngine", (ToneEngine,), {})
+    patch.setitem(registry.FAMILIES, "tone", "tests.fakes:unused")
+    original = registry.engine_class
+    patch.setattr(
+        registry, "engine_class", lambda name: engine if name == "tone" else original(name)
+    )
+    return engine
