@@ -207,6 +207,11 @@ class CancelToken:
         if self.is_set:
             raise self._reason
 
+    def __reduce__(self) -> tuple[type[CancelToken], tuple[float | None]]:
+        """A copy for another process keeps the deadline; whoever sent it cancels by leaving."""
+        left = None if self._expires is None else max(0.0, self._expires - time.monotonic())
+        return CancelToken, (left,)
+
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -148,7 +149,8 @@ class Studio:
         for job in jobs:
             job.cancel(Cancelled("The studio is shutting down."))
         for _ in workers:
-            self._waiting.put(None)  # waits while cancelled jobs are taken out of a full queue
+            with contextlib.suppress(queue.Full):  # a worker that hangs must not hang us
+                self._waiting.put(None, timeout=10)
         for worker in workers:
             worker.join(timeout=10)
         for engine in self._engines.values():
