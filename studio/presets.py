@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engines import registry
 from engines.api import Voice
-from engines.errors import BadPreset, UnknownPreset, UnknownVoice
+from engines.controls import validate
+from engines.errors import BadControl, BadPreset, UnknownEngine, UnknownPreset, UnknownVoice
 
 SCHEMA_FILE = "schema.json"
 
@@ -122,13 +126,20 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-def _parse(file: Path) -> Any:
+def _read(file: Path) -> str:
     try:
-        return json.loads(file.read_text("utf-8"))
-    except json.JSONDecodeError as error:
-        raise _broken(file, error.lineno, f"is no JSON: {error.msg}") from None
+        return file.read_text("utf-8-sig")  # Windows' editor marks what it saves as UTF-8
     except (OSError, UnicodeDecodeError) as error:
         raise _broken(file, 1, f"cannot be read: {error}") from None
+
+
+def _parse(file: Path) -> Any:
+    try:
+        return json.loads(_read(file))
+    except json.JSONDecodeError as error:
+        raise _broken(file, error.lineno, f"is no JSON: {error.msg}") from None
+    except RecursionError:
+        raise _broken(file, 1, "is nested too deeply") from None
 
 
 def _checked(file: Path, schema: Any, kind: str, seen: dict[str, Path]) -> dict[str, Any]:
@@ -139,8 +150,9 @@ def _checked(file: Path, schema: Any, kind: str, seen: dict[str, Path]) -> dict[
     error = jsonschema.exceptions.best_match(validator.iter_errors(values))
     if error is not None:
         where = ".".join(str(part) for part in error.absolute_path) or "the file"
-        line = _line(file, list(error.absolute_path))
+        line = _line(file, error.absolute_path)
         raise _broken(file, line, f"{where}: {error.message:.300}")
+    _check_engine(file, values)
     for name in (values["id"], *values.get("aliases", ())):
         if name in seen:
             raise _broken(file, _line(file, ["id"]), f"the id {name!r} stands in {seen[name]} too")
@@ -148,22 +160,52 @@ def _checked(file: Path, schema: Any, kind: str, seen: dict[str, Path]) -> dict[
     return dict(values)
 
 
-def _line(file: Path, path: list[str | int]) -> int:
-    """Line of the value at `path`. JSON is YAML, and YAML's nodes know where they stand."""
-    import yaml
+def _check_engine(file: Path, values: Mapping[str, Any]) -> None:
+    """The engine is there and takes these controls."""
+    controls = values.get("controls", {})
+    try:
+        validate(registry.engine_class(values["engine"]).controls, controls)
+    except UnknownEngine as error:
+        raise _broken(file, _line(file, ["engine"]), str(error)) from None
+    except BadControl as error:
+        path = ["controls", error.param or ""] if error.param in controls else ["controls"]
+        raise _broken(file, _line(file, path), str(error)) from None
 
-    node = yaml.compose(file.read_text("utf-8"), yaml.SafeLoader)
+
+def _line(file: Path, path: Iterable[str | int]) -> int:
+    """Line of the value at `path` in a file that is JSON."""
+    text = _read(file)
+    at = _skip(text, 0)
     for part in path:
-        if isinstance(node, yaml.MappingNode):
-            node = next(value for key, value in node.value if key.value == part)
-        else:
-            node = node.value[part]
-    return int(node.start_mark.line) + 1
+        at = _member(text, at, part)
+    return text.count("\n", 0, at) + 1
+
+
+def _member(text: str, at: int, part: str | int) -> int:
+    """Offset of the member `part` of the object or array at offset `at`."""
+    decode = json.JSONDecoder().raw_decode
+    at = _skip(text, at + 1)
+    for index in itertools.count():
+        name: str | int = index
+        if isinstance(part, str):
+            name, at = decode(text, at)
+            at = _skip(text, at)
+        if name == part:
+            break
+        at = _skip(text, decode(text, at)[1])
+    return at
+
+
+def _skip(text: str, at: int) -> int:
+    """Offset of the first sign from `at` on that is neither space nor punctuation of JSON."""
+    match = re.compile(r"[\s,:]*").match(text, at)
+    assert match is not None
+    return match.end()
 
 
 def _broken(file: Path, line: int, what: str) -> BadPreset:
     return BadPreset(
-        f"{file}, line {line}: {what}.",
+        f"{file}, line {line}: {what.rstrip('.')}.",
         f"Presets follow {file.parent.parent / SCHEMA_FILE}.",
         "Mend the file or move it out of the folder.",
     )

@@ -1,0 +1,1 @@
+"""The command line: one file a command, over the same studio as the browser and HTTP."""

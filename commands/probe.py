@@ -1,0 +1,90 @@
+"""Which chosen packages import. Each import happens in another process, since a native library
+that does not fit this machine can end the process that loads it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+
+SECONDS = 300  # for all packages together; torch alone takes some seconds on a cold disk
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """`detail` is the version, or why the import failed."""
+
+    package: str
+    ok: bool
+    detail: str
+
+
+def chosen(requirements: Path) -> list[str]:
+    """Distribution names of a requirements file that apply to this machine."""
+    from packaging.requirements import Requirement
+
+    lines = (line.split("#")[0].strip() for line in requirements.read_text("utf-8").splitlines())
+    wanted = [Requirement(line) for line in lines if line and not line.startswith("-")]
+    return [r.name for r in wanted if r.marker is None or r.marker.evaluate()]
+
+
+def probe(requirements: Path) -> Iterator[Import]:
+    """Import every package of a requirements file, one process for as many as import well."""
+    waiting = chosen(requirements)
+    while waiting:
+        for result in _run(waiting):
+            waiting.remove(result.package)
+            yield result
+
+
+def _run(packages: Sequence[str]) -> list[Import]:
+    """What one process found; ends with the package that crashed it, if one did."""
+    command = [sys.executable, "-m", "commands.probe", *packages]
+    root = Path(__file__).resolve().parent.parent
+    try:
+        ran = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=SECONDS)
+        output, end = ran.stdout, f"the process ended with code {ran.returncode}"
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
+        end = f"the import took over {SECONDS} s"
+    lines = [line.split("\t", 3) for line in output.splitlines() if line.startswith("import\t")]
+    results = [Import(package, ok == "yes", detail) for _, package, ok, detail in lines]
+    if len(results) < len(packages):
+        results.append(Import(packages[len(results)], False, end))
+    return results
+
+
+def module_name(package: str) -> str:
+    """The module by which a distribution is imported: `coqui-tts` is `TTS`."""
+    distribution = package.lower().replace("_", "-")
+    modules = [
+        module
+        for module, owners in metadata.packages_distributions().items()
+        if distribution in (owner.lower().replace("_", "-") for owner in owners)
+        and not module.startswith("_")
+    ]
+    plain = distribution.replace("-", "_")
+    return plain if plain in modules or not modules else min(modules, key=len)
+
+
+def main(packages: Sequence[str]) -> None:
+    """Import packages in turn and print a line for each; runs in the other process."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a package prints while it loads stays out of the lines
+    for package in packages:
+        try:
+            version = metadata.version(package)
+            import_module(module_name(package))
+            line = f"yes\t{version}"
+        except Exception as error:  # any failure of a foreign package is the answer asked for
+            why = next((part for part in str(error).splitlines() if part.strip()), "")
+            line = f"no\t{type(error).__name__}: {why.strip()}"
+        print(f"import\t{package}\t{line}", file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

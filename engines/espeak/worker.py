@@ -1,0 +1,154 @@
+"""The process that owns eSpeak NG's library. Started by `pool`, never imported by the engine.
+
+The library keeps state: its vibrato goes on from text to text, and settings of one voice leak into
+the next. So that the same request always gives the same samples, every text is spoken by a process
+that has spoken nothing before:
+
+    worker         library loaded, no voice set
+    └ voice        one voice set; made anew when another is asked for
+      └ speaker    speaks one text and ends
+
+A fork costs well under a millisecond. A speaker that crashes takes the three down with it, which the
+engine notices as the end of the pipe. All three end when their standard input or output closes.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from engines.espeak import protocol
+from engines.espeak.library import Library, Output
+from engines.espeak.protocol import HEADER, Request, read_exactly
+
+CPU_SECONDS = 60.0  # of one speaker between two chunks; a hung one must not outlive the program
+
+_Numbered = tuple[int, Request]
+
+
+def main(library: str, data: str) -> None:
+    try:
+        loaded = Library(library, data)
+    except OSError as error:
+        _reply(protocol.FAILED, 0, str(error).encode())
+        return
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page it looks at
+    _reply(protocol.READY, 0)
+    numbered = _next_request()
+    while numbered is not None:
+        numbered = _hand_to_voice(loaded, numbered)
+
+
+def _hand_to_voice(library: Library, numbered: _Numbered) -> _Numbered | None:
+    """Let a child speak with the voice of this request; returns the next request for another."""
+    receiving, sending = os.pipe()
+
+    def child() -> None:
+        os.close(receiving)
+        after = _speak_with_one_voice(library, numbered)
+        with open(sending, "wb") as pipe:
+            if after is not None:
+                pipe.write(after[1].pack(after[0]))
+
+    process = _fork(child)
+    os.close(sending)
+    with open(receiving, "rb") as pipe:
+        packed = pipe.read()
+    _wait(process)
+    if not packed:
+        return None
+    kind, number, _ = HEADER.unpack_from(packed)
+    return number, Request.unpack(kind, packed[HEADER.size :])
+
+
+def _speak_with_one_voice(library: Library, numbered: _Numbered) -> _Numbered | None:
+    voice = numbered[1].voice
+    library.set_voice(voice)
+    following: _Numbered | None = numbered
+    while following is not None and following[1].voice == voice:
+        _wait(_fork(partial(_speak, library, *following)))
+        following = _next_request()
+    return following
+
+
+def _speak(library: Library, number: int, request: Request) -> None:
+    names: list[str] = []
+
+    def send(output: Output) -> bool:
+        signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)
+        if request.kind == protocol.PHONEMES:
+            names.extend(output.phonemes)
+        elif output.pcm or output.words:
+            _reply(protocol.CHUNK, number, protocol.pack_chunk(output.words, output.pcm))
+        return _asked_to_stop(number)
+
+    signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)
+    naming = request.kind == protocol.PHONEMES
+    status = library.synthesise(request.text, request.settings, request.marked, naming, send)
+    if status != 0:
+        _reply(protocol.FAILED, number, f"eSpeak NG's status was {status:#x}".encode())
+        return
+    if naming:
+        _reply(protocol.NAMES, number, "\n".join(names).encode())
+    _reply(protocol.END, number)
+
+
+def _next_request() -> _Numbered | None:
+    """The next text to speak; None when the engine has gone. What stops a request that is already
+    done is passed over."""
+    while True:
+        try:
+            kind, number, size = HEADER.unpack(_read(HEADER.size))
+            body = _read(size)
+        except EOFError:
+            return None
+        if kind != protocol.ABORT:
+            return number, Request.unpack(kind, body)
+
+
+def _asked_to_stop(number: int) -> bool:
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    if not poll.poll(0):
+        return False
+    try:
+        # while a request runs nothing but an abort is sent, and it has no body
+        return HEADER.unpack(_read(HEADER.size))[1] == number
+    except EOFError:
+        os._exit(0)
+
+
+def _read(size: int) -> bytes:
+    return read_exactly(partial(os.read, 0), size)
+
+
+def _reply(kind: bytes, number: int, body: bytes = b"") -> None:
+    view = memoryview(HEADER.pack(kind, number, len(body)) + body)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+def _fork(work: Callable[[], None]) -> int:
+    process = os.fork()
+    if process == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return process
+
+
+def _wait(process: int) -> None:
+    if os.waitpid(process, 0)[1] != 0:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

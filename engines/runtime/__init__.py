@@ -1,0 +1,1 @@
+"""Where a stage runs: devices, threads, runtimes. Nothing here knows a model family."""

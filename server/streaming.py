@@ -1,0 +1,195 @@
+"""An answer of speech: sent while it is made, stopped when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import math
+import threading
+import time
+from typing import Any
+
+import anyio
+from anyio import to_thread
+from fastapi import Response
+from starlette.types import Receive, Scope, Send
+
+from engines.api import SpeechRequest
+from engines.errors import EngineFailure, VivavoceError
+from server.context import ServerContext
+from server.errors import error_object, header_text
+from server.pipe import PATIENCE, BytePipe
+from studio.encode import Format, StreamEncoder, Tags
+from studio.jobs import Job, Sound
+
+log = logging.getLogger("vivavoce.server")
+
+# what the studio calls a field → what the body calls it
+FIELD_NAMES: dict[str | None, str] = {"text": "input", "engine": "model"}
+TOKENS_A_SECOND = 20  # as OpenAI's speech models count sound
+
+
+class SpeechResponse(Response):
+    """Speaks a request into the connection.
+
+    Nothing is sent before there is sound, so that whatever fails until then is an ordinary error.
+    What fails later breaks the connection (audio) or becomes an event (sse): a part must not look
+    like the whole.
+
+    Args:
+        notes: what the client should know about its request, beside what the studio says.
+    """
+
+    def __init__(
+        self,
+        context: ServerContext,
+        request: SpeechRequest,
+        fmt: Format,
+        *,
+        sse: bool,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        self._context = context
+        self._request = request
+        self._format = fmt
+        self._sse = sse
+        self._notes = notes
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        arrived = time.monotonic()
+        context = self._context
+        context.raise_if_stopping()
+        with context.slots.taken():
+            job = await self._submit()
+            pipe = BytePipe()
+            encoder = StreamEncoder(self._format, job.sample_rate, _tags(job))
+            name = f"stream-{job.id}"
+            threading.Thread(
+                target=_pump, args=(job, encoder, pipe), name=name, daemon=True
+            ).start()
+            watch = asyncio.create_task(_watch(receive, job, pipe))
+            try:
+                first = await pipe.get()
+                context.traffic.first_audio(time.monotonic() - arrived)
+                await send(
+                    {
+                        "type": "http.response.start",
+                        "status": 200,
+                        "headers": self._headers(job, encoder),
+                    }
+                )
+                await self._send_body(first, pipe, job, send)
+            finally:
+                watch.cancel()
+                pipe.leave()
+                job.cancel()
+
+    async def _submit(self) -> Job:
+        submit, planners = self._context.studio.submit, self._context.planners
+        try:
+            return await to_thread.run_sync(submit, self._request, limiter=planners)
+        except VivavoceError as error:
+            error.param = FIELD_NAMES.get(error.param, error.param)
+            raise
+
+    def _headers(self, job: Job, encoder: StreamEncoder) -> list[tuple[bytes, bytes]]:
+        plan = job.plan
+        values = {
+            "Content-Type": "text/event-stream; charset=utf-8" if self._sse else self._format.mime,
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",  # a proxy must not wait for the whole
+            "X-Vivavoce-Synthetic": "true",
+            "X-Vivavoce-Job": job.id,
+            "X-Vivavoce-Engine": plan.engine,
+            "X-Vivavoce-Voice": plan.voice.id,
+            "X-Vivavoce-Language": plan.language,
+            "X-Vivavoce-Device": plan.device,
+            "X-Vivavoce-Seed": str(plan.seed),
+            "X-Vivavoce-Sample-Rate": str(encoder.sample_rate),
+        }
+        if not self._sse:
+            file = f"speech-{job.id}.{self._format.extension}"
+            values["Content-Disposition"] = f'inline; filename="{file}"'
+        if notes := (*self._notes, *plan.notes):
+            values["X-Vivavoce-Note"] = " ".join(notes)
+        return [
+            (name.lower().encode("ascii"), header_text(value).encode("ascii"))
+            for name, value in values.items()
+        ]
+
+    async def _send_body(self, block: bytes, pipe: BytePipe, job: Job, send: Send) -> None:
+        """Send block after block; returns without the last message where speech broke off, upon
+        which the server breaks the connection."""
+        last = b""
+        try:
+            while block:
+                with anyio.fail_after(PATIENCE):  # a client may stop reading and yet stay
+                    await send(_body(_delta(block) if self._sse else block, more=True))
+                block = await pipe.get(gather=True)
+            if self._sse:
+                last = _done(job)
+        except (VivavoceError, TimeoutError) as error:
+            self._context.traffic.broken += 1
+            log.warning("job %s broke off: %s", job.id, error)
+            if not self._sse or not isinstance(error, VivavoceError):
+                return
+            body = error_object(error, shared=self._context.settings.shared)
+            last = _event({"type": "error", "error": body})
+        await send(_body(last, more=False))
+
+
+def _pump(job: Job, encoder: StreamEncoder, pipe: BytePipe) -> None:
+    """In a thread of its own: from the job's events through the encoder into the pipe."""
+    try:
+        with contextlib.closing(job.events()) as events:
+            for event in events:
+                if isinstance(event, Sound):
+                    pipe.put(encoder.feed(event.samples))
+        pipe.put(encoder.close())
+        pipe.end()
+    except VivavoceError as error:
+        encoder.abort()
+        pipe.end(error)
+    except Exception as error:
+        log.exception("job %s could not be encoded", job.id)
+        encoder.abort()
+        pipe.end(
+            EngineFailure(f"The audio could not be encoded: {error}.", "", "Take another format.")
+        )
+
+
+async def _watch(receive: Receive, job: Job, pipe: BytePipe) -> None:
+    """End the work as soon as the client leaves."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    job.cancel()
+    pipe.leave()
+
+
+def _tags(job: Job) -> Tags:
+    return Tags(title=job.plan.text[:60])
+
+
+def _body(data: bytes, *, more: bool) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def _event(value: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def _delta(block: bytes) -> bytes:
+    audio = base64.b64encode(block).decode("ascii")
+    return _event({"type": "speech.audio.delta", "audio": audio})
+
+
+def _done(job: Job) -> bytes:
+    """Usage counts characters in and twentieths of a second out, for want of tokens."""
+    given = len(job.plan.text)
+    made = math.ceil(job.seconds_made * TOKENS_A_SECOND)
+    usage = {"input_tokens": given, "output_tokens": made, "total_tokens": given + made}
+    return _event({"type": "speech.audio.done", "usage": usage})

@@ -1,0 +1,1 @@
+"""The browser studio: Gradio Blocks, one file a tab."""

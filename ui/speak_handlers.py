@@ -1,0 +1,187 @@
+"""What happens on the Speak tab: each handler checks what it got, calls the studio, formats."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from engines.api import SpeechRequest
+from engines.errors import VivavoceError
+from studio.studio import Studio
+from ui import choices, export, view
+from ui.controls import ControlGroup
+from ui.desk import Desks
+from ui.examples import EXAMPLES
+from ui.textfile import decode
+from ui.view import View
+
+Outputs = tuple[Any, ...]
+
+
+class Handlers:
+    """Bound methods for the tab's events.
+
+    A form is text, engine, language, voice, device, seed, keep, then every engine's controls in
+    the order of `groups`.
+    """
+
+    def __init__(self, studio: Studio, desks: Desks, groups: Sequence[ControlGroup]) -> None:
+        self._studio = studio
+        self._desks = desks
+        self._groups = groups
+
+    # speech
+
+    def speak(self, visitor: gr.Request, *form: Any) -> Iterator[Outputs]:
+        """Outputs: take, seed."""
+        desk = self._desks.of(visitor.session_hash)
+        try:
+            yield from _shown(desk.speak(self._request(form)))
+        except VivavoceError as error:
+            yield desk.now(state=view.FAILED, alert=view.alert(error)).as_json(), gr.skip()
+
+    def again(self, visitor: gr.Request, event: gr.EventData, *form: Any) -> Iterator[Outputs]:
+        """Make the sentence `event.number` again. Outputs: take, seed."""
+        desk = self._desks.of(visitor.session_hash)
+        number = event._data["number"]
+        try:
+            text = desk.sentence_text(number)
+            yield from _shown(desk.speak_again(number, self._request((text, *form[1:]))))
+        except VivavoceError as error:
+            yield desk.now(state=view.FAILED, alert=view.alert(error)).as_json(), gr.skip()
+
+    def cancel(self, visitor: gr.Request) -> None:
+        self._desks.of(visitor.session_hash).cancel()
+
+    def download(self, visitor: gr.Request, event: gr.EventData) -> Outputs:
+        """A file of the take. Outputs: take, file."""
+        desk = self._desks.of(visitor.session_hash)
+        try:
+            path = export.write(desk.taken(), event._data["what"], event._data["format"])
+        except VivavoceError as error:
+            return desk.now(state=view.FAILED, alert=view.alert(error)).as_json(), None
+        return gr.skip(), str(path)
+
+    # text
+
+    def read_file(self, visitor: gr.Request, data: bytes) -> Outputs:
+        """The text of a dropped file. Outputs: text, take."""
+        try:
+            return decode(data, self._studio.settings.max_chars), gr.skip()
+        except VivavoceError as error:
+            desk = self._desks.of(visitor.session_hash)
+            return gr.skip(), desk.now(state=view.FAILED, alert=view.alert(error)).as_json()
+
+    def example(self, event: gr.EventData, engine: str) -> Outputs:
+        """An example text and a voice for it. Outputs: text, language, voice, controls."""
+        example = EXAMPLES[event._data["number"]]
+        offered = choices.voices(self._studio.voices(engine), example.language)
+        if not offered:
+            return example.text, *[gr.skip()] * (2 + sum(len(g.specs) for g in self._groups))
+        voice = offered[0][1]
+        shown = gr.Dropdown(choices=offered, value=voice)
+        return example.text, example.language, shown, *self._starter_values(engine, voice)
+
+    # choices
+
+    def choose_engine(self, engine: str) -> Outputs:
+        """Outputs: language, voice, device, preset, columns of controls, controls."""
+        voices = self._studio.voices(engine)
+        language = choices.primary_language(voices[0])
+        capability = self._studio.engine(engine).capability
+        presets = choices.presets(self._studio.presets.engines, engine)
+        return (
+            gr.Dropdown(choices=choices.languages(voices), value=language),
+            gr.Dropdown(choices=choices.voices(voices, language), value=voices[0].id),
+            gr.Dropdown(choices=choices.device_choices(capability), value=choices.AUTO_DEVICE),
+            gr.Dropdown(choices=presets, value=choices.NO_PRESET),
+            *(gr.Column(visible=group.engine == engine) for group in self._groups),
+            *self._control_values(engine, self._layers(engine, voices[0].id, choices.NO_PRESET)),
+        )
+
+    def choose_language(self, engine: str, language: str, voice: str) -> Outputs:
+        """Outputs: voice, controls."""
+        offered = choices.voices(self._studio.voices(engine), language)
+        values = [value for _, value in offered]
+        chosen = voice if voice in values or not values else values[0]
+        shown = gr.Dropdown(choices=offered, value=chosen)
+        return shown, *self._starter_values(engine, chosen)
+
+    def choose_voice(self, engine: str, voice: str, preset: str) -> Outputs:
+        """Outputs: controls."""
+        return tuple(self._starter_values(engine, voice, preset))
+
+    def apply_preset(self, engine: str, voice: str, preset: str) -> Outputs:
+        """Outputs: language, voice, controls."""
+        named = self._studio.presets.engine_preset(preset).voice if preset else None
+        values = self._control_values(engine, self._layers(engine, named or voice, preset))
+        if named is None:
+            return gr.skip(), gr.skip(), *values
+        voices = self._studio.voices(engine)
+        language = choices.primary_language(next(v for v in voices if v.id == named))
+        offered = gr.Dropdown(choices=choices.voices(voices, language), value=named)
+        return language, offered, *values
+
+    # from a form to a request, and from presets to a form
+
+    def _request(self, form: Sequence[Any]) -> SpeechRequest:
+        text, engine, language, voice, device, seed, keep, *values = form
+        return SpeechRequest(
+            text=text,
+            engine=engine,
+            voice=voice,
+            language=choices.language_tag(self._studio.voices(engine), voice, language),
+            device=None if device == choices.AUTO_DEVICE else device,
+            controls=self._given(engine, values),
+            seed=_whole(seed) if keep else None,
+        )
+
+    def _given(self, engine: str, values: Sequence[Any]) -> dict[str, Any]:
+        """The chosen engine's controls among the values of all."""
+        rest = iter(values)
+        return {
+            group.engine: {spec.name: next(rest) for spec in group.specs} for group in self._groups
+        }[engine]
+
+    def _layers(self, engine: str, voice: str, preset: str) -> dict[str, Any]:
+        """What a preset and a starter voice set, above the defaults."""
+        values: dict[str, Any] = {}
+        if preset:
+            values.update(self._studio.presets.engine_preset(preset).controls)
+        starter = self._studio.presets.starter_voice(voice, engine)
+        return {**values, **(starter.controls if starter else {})}
+
+    def _control_values(
+        self, engine: str, layers: Mapping[str, Any], only: Container[str] | None = None
+    ) -> list[Any]:
+        """A value for each widget of every engine; those of other engines stay as they are."""
+        return [
+            layers.get(spec.name, spec.default)
+            if group.engine == engine and (only is None or spec.name in only)
+            else gr.skip()
+            for group in self._groups
+            for spec in group.specs
+        ]
+
+    def _starter_values(
+        self, engine: str, voice: str, preset: str = choices.NO_PRESET
+    ) -> list[Any]:
+        """The controls that starter voices set, for this voice; what a person set stays."""
+        starters = [v for v in self._studio.presets.voices if v.engine == engine]
+        names = {name for starter in starters for name in starter.controls}
+        return self._control_values(engine, self._layers(engine, voice, preset), names)
+
+
+def _shown(views: Iterator[View]) -> Iterator[Outputs]:
+    """Views for the page; the seed goes into its field once, where a person may then change it."""
+    seed = None
+    for shown in views:
+        yield shown.as_json(), gr.skip() if shown.seed == seed else shown.seed
+        seed = shown.seed
+
+
+def _whole(seed: float | None) -> float | int | None:
+    """A number field gives 7.0 for 7; what is no whole number goes on, to be refused by name."""
+    return int(seed) if isinstance(seed, float) and seed.is_integer() else seed

@@ -1,0 +1,1 @@
+"""One module a tab; each has `build`, called inside the shell's Blocks."""

@@ -1,0 +1,110 @@
+"""The take panel: one component that plays a take, lists its sentences and asks for downloads.
+
+Sound travels in pieces through Gradio's own channel for server functions. So it works wherever the
+Blocks work, mounted or launched, behind a proxy or on a Space, needs no codec in the browser and no
+ffmpeg on the host, begins with the first samples, and can be moved about in while it is made.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines.errors import InvalidRequest, VivavoceError
+from studio.encode import FORMATS
+from ui import view
+from ui.desk import Desks
+from ui.examples import EXAMPLES
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("player.js", "wave.js", "take_view.js", "page.js")
+LONGEST_READ = 10.0  # seconds of sound in one answer
+MOST_BARS = 2_000
+MOST_SENTENCES = 50
+
+
+def build(desks: Desks, sample_rate: int) -> gr.HTML:
+    """The panel. Its events are "again" {number}, "download" {what, format}, "example" {number}.
+
+    Args:
+        sample_rate: of the engine that is chosen first, so that sound can begin without a pause.
+    """
+    return gr.HTML(
+        view.View().as_json(),
+        html_template=(STATIC / "take_view.html").read_text("utf-8"),
+        js_on_load="\n".join((STATIC / name).read_text("utf-8") for name in SCRIPTS),
+        apply_default_css=False,
+        server_functions=list(_server_functions(desks)),
+        elem_id="vv-take",
+        rate=sample_rate,
+        formats=[{"name": f.name, "label": f.name.upper()} for f in FORMATS.values()],
+        examples=[{"name": e.name, "language": e.language} for e in EXAMPLES],
+    )
+
+
+def _server_functions(desks: Desks) -> tuple[Callable[[Any], dict[str, Any]], ...]:
+    def read_sound(asked: Any) -> dict[str, Any]:
+        """16-bit little-endian samples, as base64."""
+
+        def answer() -> dict[str, Any]:
+            take = desks.take(_text(asked, "take"))
+            most = int(LONGEST_READ * take.sample_rate)
+            start, count = _number(asked, "start"), _number(asked, "count")
+            return {"pcm": base64.b64encode(take.pcm(start, min(count, most))).decode()}
+
+        return _answered(answer)
+
+    def peaks(asked: Any) -> dict[str, Any]:
+        def answer() -> dict[str, Any]:
+            take = desks.take(_text(asked, "take"))
+            return {"peaks": take.peaks(min(_number(asked, "bars"), MOST_BARS))}
+
+        return _answered(answer)
+
+    def sentences(asked: Any) -> dict[str, Any]:
+        def answer() -> dict[str, Any]:
+            take = desks.take(_text(asked, "take"))
+            first, count = _number(asked, "first"), _number(asked, "count")
+            last = min(len(take), first + min(count, MOST_SENTENCES))
+            rows = [take.sentence(number) for number in range(first, last)]
+            return {
+                "sentences": [
+                    {
+                        "number": row.number,
+                        "text": row.text.strip(),
+                        "start": row.start,
+                        "end": row.end,
+                        "seed": row.made_with["seed"],
+                    }
+                    for row in rows
+                ]
+            }
+
+        return _answered(answer)
+
+    return read_sound, peaks, sentences
+
+
+def _answered(answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return answer()
+    except VivavoceError as error:
+        return {"alert": view.alert(error)}
+
+
+def _text(asked: Any, name: str) -> str:
+    value = asked.get(name) if isinstance(asked, dict) else None
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} was {value!r:.80}.", "It takes a text.")
+    return value
+
+
+def _number(asked: Any, name: str) -> int:
+    value = asked.get(name) if isinstance(asked, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidRequest(f"{name} was {value!r:.80}.", "It takes a whole number, at least 0.")
+    return value
