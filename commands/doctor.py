@@ -23,6 +23,7 @@ LOW_DISK, FULL_DISK = (
     100 * 1024**2,
 )  # bytes: room for a model; for some minutes of sound
 ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "requirements.in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def python_version(_: Settings) -> Iterator[Finding]:
 
 
 def packages(_: Settings) -> Iterator[Finding]:
-    found = list(probe(ROOT / "requirements.in"))
+    found = list(probe(REQUIREMENTS))
     broken = [result for result in found if not result.ok]
     for result in broken:
         yield Finding("bad", _import_failure(result), "Run `make app`, which installs the lock.")
@@ -187,12 +188,8 @@ def devices(_: Settings) -> Iterator[Finding]:
     for info in found:
         note = f" ({info.note})" if info.note else ""
         yield Finding("good", f"Device {info.spec.name}: {info.title}{note}")
-    if shutil.which("nvidia-smi") and not any(info.spec.kind == "cuda" for info in found):
-        yield Finding(
-            "odd",
-            "An NVIDIA driver is installed, but torch sees no CUDA device.",
-            "Check `nvidia-smi`; a CPU build of torch sees no GPU either.",
-        )
+    for remark in device.remarks():
+        yield Finding("odd", remark)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -60,15 +61,25 @@ def _run(packages: Sequence[str]) -> list[Import]:
 
 def module_name(package: str) -> str:
     """The module by which a distribution is imported: `coqui-tts` is `TTS`."""
-    distribution = package.lower().replace("_", "-")
+    distribution = _canonical(package)
     modules = [
         module
-        for module, owners in metadata.packages_distributions().items()
-        if distribution in (owner.lower().replace("_", "-") for owner in owners)
-        and not module.startswith("_")
+        for module, owners in _owners().items()
+        if distribution in owners and not module.startswith("_")
     ]
     plain = distribution.replace("-", "_")
     return plain if plain in modules or not modules else min(modules, key=len)
+
+
+@cache
+def _owners() -> dict[str, set[str]]:
+    """Top-level modules and the distributions that bring them."""
+    found = metadata.packages_distributions()
+    return {module: {_canonical(owner) for owner in owners} for module, owners in found.items()}
+
+
+def _canonical(distribution: str) -> str:
+    return distribution.lower().replace("_", "-")
 
 
 def main(packages: Sequence[str]) -> None:

@@ -84,8 +84,8 @@ class DeviceItem(BaseModel):
     name: str = Field(description="What a request gives as its device.")
     runtime: str
     title: str = ""
-    total: int | None = Field(None, description="Bytes of memory.")
-    free: int | None = Field(None, description="Bytes of memory.")
+    total: int | None = Field(default=None, description="Bytes of memory.")
+    free: int | None = Field(default=None, description="Bytes of memory.")
     note: str = ""
 
 

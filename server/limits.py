@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import anyio
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
-from engines.errors import QueueFull
+from engines.errors import Cancelled, QueueFull
 from server.errors import BadBody, RequestTimeout, RequestTooLarge, UnsupportedMediaType
 from studio.settings import Settings
 
@@ -34,6 +35,7 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
             out, which may send other types here without asking.
         RequestTooLarge, RequestTimeout: there is too much of it, or it comes too slowly.
         BadBody: it is not one JSON object, or holds what JSON cannot.
+        Cancelled: the client left.
     """
     given = request.headers.get("content-type", "")
     kind = given.partition(";")[0].strip().lower()
@@ -58,6 +60,8 @@ async def _read(request: Request, limit: int) -> bytes:
                     if size > limit:
                         break
                     parts.append(part)
+    except ClientDisconnect:
+        raise Cancelled("The client left before its request was here.") from None
     except TimeoutError:
         raise RequestTimeout(
             f"The body was not here after {BODY_SECONDS:.0f} s.",
@@ -123,6 +127,7 @@ def _depth(value: object, enough: int) -> int:
     """Nesting of arrays and objects; looked at no deeper than one beyond `enough`."""
     if enough < 0:
         return 1
+    inner: Iterable[Any]
     if isinstance(value, dict):
         inner = value.values()
     elif isinstance(value, list):

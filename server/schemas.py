@@ -95,31 +95,41 @@ def parse_body(values: dict[str, Any]) -> SpeechBody:
         ) from None
 
 
-def all_controls(studio: Studio) -> dict[str, Any]:
-    """JSON schema of every control of every engine, by name; an engine that comes first in the
-    registry describes a control that several have."""
-    found: dict[str, Any] = {}
-    for capability in studio.capabilities():
-        schema = studio.controls(capability.name).model_json_schema()
-        found = schema["properties"] | found
-    return found
+def control_names(studio: Studio) -> tuple[str, ...]:
+    """Names of every engine's controls; a body may hold them beside its own fields."""
+    names = (studio.controls(capability.name).model_fields for capability in studio.capabilities())
+    return tuple(dict.fromkeys(name for fields in names for name in fields))
 
 
 def openapi(app: FastAPI, studio: Studio) -> dict[str, Any]:
     """The OpenAPI document of `app`, with the controls that the engines declare."""
-    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    document = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, routes=app.routes
+    )
     schemas = document["components"]["schemas"]
+    _drop_validation_errors(document)
     body = SpeechBody.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(body.pop("$defs"))
-    names = []
+    references = []
     for capability in studio.capabilities():
-        names.append(f"Controls_{capability.name}")
-        schemas[names[-1]] = studio.controls(capability.name).model_json_schema()
+        name = f"Controls_{capability.name}"
+        schemas[name] = studio.controls(capability.name).model_json_schema()
+        references.append({"$ref": f"#/components/schemas/{name}"})
+        # the request's own fields, and engines that come first in the registry, stand above
+        body["properties"] = schemas[name]["properties"] | body["properties"]
     body["properties"]["controls"] = {
-        "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in names],
+        "anyOf": references,
         "description": body["properties"]["controls"]["description"],
     }
-    body["properties"] |= all_controls(studio) | body["properties"]
     body["additionalProperties"] = False
     schemas["SpeechBody"] = body
     return document
+
+
+def _drop_validation_errors(document: dict[str, Any]) -> None:
+    """FastAPI announces a 422 of its own form; ours are 400 and have OpenAI's."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)

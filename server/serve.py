@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from engines.errors import Cancelled
 from server.app import create_app
 from server.context import ServerContext
-from server.errors import AddressInUse
+from server.errors import AddressInUse, ShuttingDown
 from studio.studio import Studio
 
 if TYPE_CHECKING:
     import gradio
 
 GRACE = 20.0  # seconds that requests in work may still take once a signal came
-LAST_CALLS = 1.0  # seconds for connections that carry no speech, such as an open browser page
+LAST_CALLS = 1  # seconds for connections that carry no speech, such as an open browser page
 BACKLOG = 512
 
 
@@ -57,7 +56,7 @@ def serve(
         given = {"allowed_paths": [], "ssr_mode": False, **(mount or {})}
         gradio.mount_gradio_app(app, ui, path="/", **given)
         # without this each open page holds the server up until it is cut off
-        stopping.append(app.routes[-1].app.stop_event.set)
+        stopping.append(app.routes[-1].app.stop_event.set)  # type: ignore[attr-defined]
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -93,7 +92,7 @@ class _Server(uvicorn.Server):
         self._context.state = "stopping"
         await self._until_idle(self._grace)
         for job in self._context.studio.jobs():
-            job.cancel(Cancelled("The server is shutting down."))
+            job.cancel(ShuttingDown())
         await self._until_idle(LAST_CALLS)
         for call in self.on_stop:
             call()

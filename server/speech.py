@@ -12,7 +12,7 @@ from server.catalogue import OPENAI_MODELS
 from server.context import context_of
 from server.errors import RequestTooLarge, UnknownField
 from server.limits import read_json
-from server.schemas import SpeechBody, VoiceId, all_controls, parse_body
+from server.schemas import SpeechBody, VoiceId, control_names, parse_body
 from server.streaming import SpeechResponse
 from studio.encode import FORMATS, format_named
 from studio.studio import Studio
@@ -104,7 +104,7 @@ def to_request(body: SpeechBody, studio: Studio) -> tuple[SpeechRequest, tuple[s
 
 def _controls(body: SpeechBody, studio: Studio) -> tuple[dict[str, object], tuple[str, ...]]:
     """Controls from both places where a body may hold them; the engine checks their values."""
-    known = all_controls(studio)
+    known = control_names(studio)
     extra = dict(body.model_extra or {})
     notes: tuple[str, ...] = ()
     if body.instructions and "instructions" in known:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import logging
 import math
@@ -18,7 +17,7 @@ from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from engines.api import SpeechRequest
-from engines.errors import EngineFailure, VivavoceError
+from engines.errors import Cancelled, EngineFailure, VivavoceError
 from server.context import ServerContext
 from server.errors import error_object, header_text
 from server.pipe import PATIENCE, BytePipe
@@ -29,6 +28,7 @@ log = logging.getLogger("vivavoce.server")
 
 # what the studio calls a field → what the body calls it
 FIELD_NAMES: dict[str | None, str] = {"text": "input", "engine": "model"}
+NOTE_LENGTH = 1000  # characters; proxies refuse long headers
 TOKENS_A_SECOND = 20  # as OpenAI's speech models count sound
 
 
@@ -66,20 +66,19 @@ class SpeechResponse(Response):
         with context.slots.taken():
             job = await self._submit()
             pipe = BytePipe()
-            encoder = StreamEncoder(self._format, job.sample_rate, _tags(job))
-            name = f"stream-{job.id}"
-            threading.Thread(
-                target=_pump, args=(job, encoder, pipe), name=name, daemon=True
-            ).start()
             watch = asyncio.create_task(_watch(receive, job, pipe))
             try:
+                encoder = StreamEncoder(self._format, job.sample_rate, _tags(job))
+                pump = threading.Thread(target=_pump, args=(job, encoder, pipe), daemon=True)
+                pump.name = f"stream-{job.id}"
+                pump.start()
                 first = await pipe.get()
                 context.traffic.first_audio(time.monotonic() - arrived)
                 await send(
                     {
                         "type": "http.response.start",
                         "status": 200,
-                        "headers": self._headers(job, encoder),
+                        "headers": self._start_headers(job, encoder),
                     }
                 )
                 await self._send_body(first, pipe, job, send)
@@ -96,7 +95,7 @@ class SpeechResponse(Response):
             error.param = FIELD_NAMES.get(error.param, error.param)
             raise
 
-    def _headers(self, job: Job, encoder: StreamEncoder) -> list[tuple[bytes, bytes]]:
+    def _start_headers(self, job: Job, encoder: StreamEncoder) -> list[tuple[bytes, bytes]]:
         plan = job.plan
         values = {
             "Content-Type": "text/event-stream; charset=utf-8" if self._sse else self._format.mime,
@@ -115,7 +114,7 @@ class SpeechResponse(Response):
             file = f"speech-{job.id}.{self._format.extension}"
             values["Content-Disposition"] = f'inline; filename="{file}"'
         if notes := (*self._notes, *plan.notes):
-            values["X-Vivavoce-Note"] = " ".join(notes)
+            values["X-Vivavoce-Note"] = " ".join(notes)[:NOTE_LENGTH]
         return [
             (name.lower().encode("ascii"), header_text(value).encode("ascii"))
             for name, value in values.items()
@@ -134,7 +133,8 @@ class SpeechResponse(Response):
                 last = _done(job)
         except (VivavoceError, TimeoutError) as error:
             self._context.traffic.broken += 1
-            log.warning("job %s broke off: %s", job.id, error)
+            level = logging.INFO if isinstance(error, Cancelled) else logging.WARNING
+            log.log(level, "job %s broke off: %s", job.id, error)
             if not self._sse or not isinstance(error, VivavoceError):
                 return
             body = error_object(error, shared=self._context.settings.shared)
@@ -145,10 +145,9 @@ class SpeechResponse(Response):
 def _pump(job: Job, encoder: StreamEncoder, pipe: BytePipe) -> None:
     """In a thread of its own: from the job's events through the encoder into the pipe."""
     try:
-        with contextlib.closing(job.events()) as events:
-            for event in events:
-                if isinstance(event, Sound):
-                    pipe.put(encoder.feed(event.samples))
+        for event in job.events():
+            if isinstance(event, Sound):
+                pipe.put(encoder.feed(event.samples))
         pipe.put(encoder.close())
         pipe.end()
     except VivavoceError as error:

@@ -9,8 +9,8 @@ Shapes: T samples of one call, at the delivered sample rate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,12 @@ from engines.api import AudioChunk, Utterance, WordTime
 from engines.errors import EngineFailure
 from studio.jobs import CaptionWord, SentenceTiming
 from studio.loudness import NOTHING, Leveller
+from studio.words import source_words
 
+if TYPE_CHECKING:
+    from soxr import ResampleStream
+
+GATHERED = 0.4  # seconds of chunks that are worked on together, since each step has its price
 SOUND = 10 ** (-55 / 20)  # magnitude above which a sample is no silence
 LEAD = 0.010  # seconds of silence that stay before the sound of a sentence
 TRAIL = 0.030  # and after it
@@ -62,14 +67,18 @@ class Master:
         self._leveller = Leveller(sample_rate, settings.loudness, settings.peak)
         self._resampler = _Resampler(sample_rate)
         self._overlap = round(CROSSFADE * sample_rate)
-        self._position = 0  # samples handed to the leveller
+        self._fade = round(FADE * sample_rate)
+        self._position = 0  # samples delivered or in the leveller
         self._tail = NOTHING  # end of the last piece, while it may be cross-faded
+        self._end = 0  # of the last piece, in delivered samples
         self._pause = 0.0  # seconds owed before the next sound
 
     def begin(self, utterance: Utterance) -> np.ndarray:
         """Start an utterance. Returns the silence of one that is a mere pause."""
         self._utterance = utterance
         self._words: list[WordTime] = []
+        self._chunks: list[np.ndarray] = []
+        self._chunks_size = 0
         self._trimmer = _Trimmer(self._sample_rate, SOUND if self._trim else -1.0)
         self._held = NOTHING  # sound that a fade may still change
         self._placed = False  # its first sample has its place in the delivered audio
@@ -77,89 +86,107 @@ class Master:
         if utterance.spans:
             return NOTHING
         self._pause = max(0.0, self._pause - utterance.pause_after)
-        out = np.concatenate((self._faded_tail(), self._silence(utterance.pause_after)))
-        return np.concatenate((self._give(out), self._leveller.flush()))
+        return self._rest(utterance.pause_after)
 
     def push(self, chunk: AudioChunk) -> np.ndarray:
-        """Take the next chunk of the utterance.
+        """Take the next chunk of the utterance; its samples must not change afterwards.
 
         Raises:
             EngineFailure: it holds NaN or infinity, or its sample rate is not that of the last one.
         """
-        if not np.isfinite(chunk.samples).all():
+        self._resampler.expect(chunk.sample_rate)
+        self._words.extend(chunk.words)
+        self._chunks.append(chunk.samples)
+        self._chunks_size += chunk.samples.size
+        if self._chunks_size < GATHERED * chunk.sample_rate:
+            return NOTHING
+        return self._take(self._trimmer.push(self._gathered()))
+
+    def end(self) -> tuple[np.ndarray, SentenceTiming]:
+        """End the utterance. Returns the rest of its sound, and where the whole of it lies."""
+        samples = np.concatenate((self._gathered(), self._resampler.flush()))
+        kept = self._take(self._trimmer.push(samples))
+        self._held = np.concatenate((self._held, self._trimmer.end()))
+        out = [kept]
+        if self._held.size:
+            before, body = self._place(self._held)
+            cut = max(0, body.size - self._overlap)
+            self._tail = body[cut:]
+            out += [before, self._give(body[:cut])]
+        timing = self._timing()
+        if self._utterance.spans:
+            self._pause = max(self._pause, self._utterance.pause_after)
+        if self._pause >= SHORTEST_PAUSE:
+            out.append(self._rest(0.0))
+        return np.concatenate(out), timing
+
+    def finish(self) -> np.ndarray:
+        """Returns what is left once every utterance has ended."""
+        return self._rest(0.0)
+
+    def _gathered(self) -> np.ndarray:
+        samples = np.concatenate([NOTHING, *self._chunks])
+        self._chunks, self._chunks_size = [], 0
+        if not np.isfinite(samples).all():
             raise EngineFailure(
                 "The engine made samples that are not finite numbers.",
                 "Audio holds neither NaN nor infinity.",
                 "Try again with another seed; if it stays, take another voice.",
             )
-        self._words.extend(chunk.words)
-        samples = self._resampler.convert(chunk.samples, chunk.sample_rate)
-        return self._take(self._trimmer.push(samples))
-
-    def end(self) -> tuple[np.ndarray, SentenceTiming]:
-        """End the utterance. Returns the rest of its sound, and where the whole of it lies."""
-        kept = self._take(self._trimmer.push(self._resampler.flush()))
-        self._held = np.concatenate((self._held, self._trimmer.end()))
-        out = [kept]
-        if self._held.size:
-            body = self._held if self._placed else self._place(self._held)
-            cut = max(0, body.size - self._overlap)
-            self._tail = body[cut:]
-            out.append(self._give(body[:cut]))
-        end = self._position + self._tail.size
-        self._pause = max(self._pause, self._utterance.pause_after)
-        if self._utterance.spans and self._pause >= SHORTEST_PAUSE:
-            out += [self._give(self._faded_tail()), self._leveller.flush()]
-        return np.concatenate(out), self._timing(end)
-
-    def finish(self) -> np.ndarray:
-        """Returns what is left once every utterance has ended."""
-        return np.concatenate((self._give(self._faded_tail()), self._leveller.flush()))
+        return self._resampler.convert(samples)
 
     def _take(self, samples: np.ndarray) -> np.ndarray:
         self._held = np.concatenate((self._held, samples))
         free = self._held.size - self._overlap
         if free < (1 if self._placed else self._overlap):
             return NOTHING
-        sound, self._held = self._held[:free], self._held[free:]
-        return self._give(sound if self._placed else self._place(sound))
+        before, sound = self._place(self._held[:free])
+        self._held = self._held[free:]
+        return np.concatenate((before, self._give(sound)))
 
-    def _place(self, sound: np.ndarray) -> np.ndarray:
-        """Join the first sound of an utterance to what came before it."""
+    def _place(self, sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Join sound to what came before it, where it is the first of its utterance.
+
+        Returns:
+            What is delivered before it, and the sound as it is to be given to the leveller.
+        """
+        if self._placed:
+            return NOTHING, sound
         self._placed = True
         pause, self._pause = self._pause, 0.0
         if self._tail.size and pause < SHORTEST_PAUSE:
             tail, self._tail = self._tail, NOTHING
             size = min(tail.size, sound.size)
-            self._first = self._position + tail.size - size
+            alone = tail.size - size
+            self._first = self._position + alone
             rise = _rise(size)
-            mixed = tail[tail.size - size :] * rise[::-1] + sound[:size] * rise
-            return np.concatenate((tail[: tail.size - size], mixed, sound[size:]))
-        before = np.concatenate((self._faded_tail(), self._silence(pause)))
-        self._first = self._position + before.size
-        size = min(self._fade_size, sound.size)
-        return np.concatenate((before, sound[:size] * _rise(size) ** 2, sound[size:]))
+            mixed = tail[alone:] * rise[::-1] + sound[:size] * rise
+            return NOTHING, np.concatenate((tail[:alone], mixed, sound[size:]))
+        before = self._rest(pause)
+        self._first = self._position
+        size = min(self._fade, sound.size)
+        return before, np.concatenate((sound[:size] * _rise(size) ** 2, sound[size:]))
 
-    def _faded_tail(self) -> np.ndarray:
+    def _rest(self, seconds: float) -> np.ndarray:
+        """Everything that is held back, fading out, and silence."""
         tail, self._tail = self._tail, NOTHING
-        size = min(self._fade_size, tail.size)
+        size = min(self._fade, tail.size)
         steady = tail.size - size
-        return np.concatenate((tail[:steady], tail[steady:] * _rise(size)[::-1] ** 2))
-
-    @property
-    def _fade_size(self) -> int:
-        return round(FADE * self._sample_rate)
-
-    def _silence(self, seconds: float) -> np.ndarray:
-        return np.zeros(round(seconds * self._sample_rate), np.float32)
+        faded = np.concatenate((tail[:steady], tail[steady:] * _rise(size)[::-1] ** 2))
+        silence = np.zeros(round(seconds * self._sample_rate), np.float32)
+        out = np.concatenate((self._give(faded), self._leveller.flush(), silence))
+        self._position += silence.size
+        return out
 
     def _give(self, samples: np.ndarray) -> np.ndarray:
         self._position += samples.size
         return self._leveller.feed(samples)
 
-    def _timing(self, end: int) -> SentenceTiming:
-        start_time, end_time = self._first / self._sample_rate, end / self._sample_rate
+    def _timing(self) -> SentenceTiming:
         offset = (self._first - self._trimmer.dropped) / self._sample_rate
+        start_time = max(self._first, self._end) / self._sample_rate  # it may be cross-faded
+        self._end = self._position + self._tail.size
+        end_time = self._end / self._sample_rate
         return SentenceTiming(
             index=self._utterance.index,
             text=self._utterance.source.strip(),
@@ -179,45 +206,6 @@ class Master:
 def _rise(size: int) -> np.ndarray:
     """A quarter sine from 0 to 1; its square and that of its mirror image add up to 1."""
     return np.sin(np.linspace(0, np.pi / 2, size, dtype=np.float32))
-
-
-def source_words(
-    utterance: Utterance, words: Iterable[WordTime]
-) -> list[tuple[str, float, float]]:
-    """Words as the user wrote them: text, start and end in seconds of the utterance.
-
-    A span that is spoken in other words than it was written in counts as one word, however many
-    words were spoken for it.
-    """
-    found: list[tuple[int, int, float, float]] = []  # from and to character of source, times
-    for word in sorted(words, key=lambda word: word.start):
-        first, last = _source_range(utterance, word.position, word.position + word.length)
-        if first == last:
-            continue
-        if found and first < found[-1][1] and last > found[-1][0]:
-            before = found.pop()
-            first, last = min(first, before[0]), max(last, before[1])
-            found.append((first, last, before[2], max(word.end, before[3])))
-        else:
-            found.append((first, last, word.start, word.end))
-    source = utterance.source
-    return [(source[first:last].strip(), start, end) for first, last, start, end in found]
-
-
-def _source_range(utterance: Utterance, start: int, end: int) -> tuple[int, int]:
-    """Characters of `source` that stand for characters of `spoken`; an empty range for none."""
-    ranges: list[tuple[int, int]] = []
-    written = said = 0
-    for span in utterance.spans:
-        low, high = max(start - said, 0), min(end - said, len(span.spoken))
-        if low < high:
-            if span.source == span.spoken:
-                ranges.append((written + low, written + high))
-            elif span.source.strip():
-                ranges.append((written, written + len(span.source)))
-        written += len(span.source)
-        said += len(span.spoken)
-    return (ranges[0][0], ranges[-1][1]) if ranges else (0, 0)
 
 
 class _Trimmer:
@@ -271,8 +259,44 @@ class _Trimmer:
 
 
 class _Resampler:
-    """Brings the chunks of an utterance to one sample rate."""
+    """Brings the chunks of one utterance after the other to one sample rate."""
 
     def __init__(self, sample_rate: int) -> None:
         self._to = sample_rate
-        self._from: int | None = None  # of the utterance in work
+        self._from: int | None = None  # rate of the utterance in work
+        self._stream: ResampleStream | None = None
+        self._stream_from: int | None = None
+
+    def expect(self, sample_rate: int) -> None:
+        """Say what rate comes next.
+
+        Raises:
+            EngineFailure: the rate differs from that of the utterance's last chunk.
+        """
+        if self._from not in (None, sample_rate):
+            raise EngineFailure(
+                f"The engine changed from {self._from} Hz to {sample_rate} Hz within a sentence.",
+                "A sentence has one sample rate.",
+                "This is a fault of the engine: please report it.",
+            )
+        self._from = sample_rate
+
+    def convert(self, samples: np.ndarray) -> np.ndarray:
+        """float32 [T] → float32 [T']."""
+        if self._from in (None, self._to):
+            return samples
+        if self._stream is None or self._stream_from != self._from:
+            from soxr import ResampleStream
+
+            self._stream = ResampleStream(self._from, self._to, 1, dtype="float32")
+            self._stream_from = self._from
+        return self._stream.resample_chunk(samples)
+
+    def flush(self) -> np.ndarray:
+        """The end of the utterance, which the filter still held."""
+        ended, self._from = self._from, None
+        if self._stream is None or ended in (None, self._to):
+            return NOTHING
+        rest = self._stream.resample_chunk(NOTHING, last=True)
+        self._stream.clear()
+        return rest

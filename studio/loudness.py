@@ -21,15 +21,15 @@ HOPS_A_FRAME = 8
 HOPS_A_BLOCK = 4  # BS.1770 measures blocks of 0.4 s that start every 0.1 s
 ABSOLUTE_GATE = -70.0  # LUFS
 RELATIVE_GATE = -10.0  # LU
-BINS_A_LU = 10
+BINS_A_LU = 2
 BINS = 80 * BINS_A_LU  # from the absolute gate up to +10 LUFS
-FAMILIAR = 10.0  # seconds after which a voice is known; measuring is the dearest part, so from
+FAMILIAR = 6.0  # seconds after which a voice is known; measuring is the dearest part, so from
 SPARSE = 4  # then on one passage in so many stands for all
 MAX_SLEW = 2.0  # dB a second: slow enough not to be heard as a change of the voice
-MAX_GAIN = 24.0  # dB; more would only lift noise
+MAX_GAIN = 30.0  # dB; more would only lift noise
 RUNS_A_FRAME = 512  # of samples that the limiter looks at as one: 1.3 to 2 ms
-LOOKAHEAD = 4  # runs
-RELEASE = 30.0  # dB a second: much slower than a pitch period, much faster than a word
+LOOKAHEAD = 8  # runs in which the gain could go down from 1 to 0
+RELEASE = 3.0  # of the gain a second: much slower than a pitch period, faster than a word
 
 
 def k_weighting(sample_rate: int, frequencies: np.ndarray) -> np.ndarray:
@@ -83,36 +83,37 @@ def lufs(power: float) -> float:
 class LoudnessMeter:
     """Integrated loudness, gated as in BS.1770, of everything so far; memory O(1).
 
-    The loudness of blocks is kept as a histogram, which makes the relative gate exact to 0.1 LU.
-
-    Attributes:
-        integrated: LUFS; -inf while no block was louder than the absolute gate.
+    The loudness of blocks is kept as a histogram, which makes the relative gate exact to 0.5 LU.
     """
 
     def __init__(self, sample_rate: int) -> None:
-        self.integrated = -math.inf
         self._sample_rate = sample_rate
-        self._last = np.zeros(HOPS_A_BLOCK - 1)  # powers that the next blocks still need
-        self._count = np.zeros(BINS)
-        self._power = np.zeros(BINS)
+        self._last = [0.0] * (HOPS_A_BLOCK - 1)  # powers that the next blocks still need
+        self._count = [0] * BINS  # lists: NumPy takes longer over a few single numbers
+        self._power = [0.0] * BINS
+
+    def integrated(self) -> float:
+        """LUFS; -inf while no block was louder than the absolute gate."""
+        count = sum(self._count)
+        if not count:
+            return -math.inf
+        gate = lufs(sum(self._power) / count) + RELATIVE_GATE
+        first = max(0, int((gate - ABSOLUTE_GATE) * BINS_A_LU))
+        return lufs(sum(self._power[first:]) / sum(self._count[first:]))
 
     def feed(self, hops: np.ndarray, weight: int) -> None:
         """Measure float32 [H, N], which counts `weight` times."""
-        self._enter(weighted_power(hops, self._sample_rate), weight)
-        count = self._count.sum()
-        if count:
-            gate = lufs(float(self._power.sum() / count)) + RELATIVE_GATE
-            first = max(0, int((gate - ABSOLUTE_GATE) * BINS_A_LU))
-            self.integrated = lufs(float(self._power[first:].sum() / self._count[first:].sum()))
+        self._enter(weighted_power(hops, self._sample_rate).tolist(), weight)
 
     def pause(self, weight: int) -> None:
         """Count the blocks that reach from the end of the sound into the silence after it."""
-        self._enter(np.zeros(HOPS_A_BLOCK - 1), weight)
+        self._enter([0.0] * (HOPS_A_BLOCK - 1), weight)
 
-    def _enter(self, hops: np.ndarray, weight: int) -> None:
-        powers = np.concatenate((self._last, hops))
-        self._last = powers[hops.size :]
-        for power in np.convolve(powers, np.full(HOPS_A_BLOCK, 1 / HOPS_A_BLOCK), "valid").tolist():
+    def _enter(self, hops: list[float], weight: int) -> None:
+        powers = self._last + hops
+        self._last = powers[len(hops) :]
+        for first in range(len(hops)):
+            power = sum(powers[first : first + HOPS_A_BLOCK]) / HOPS_A_BLOCK
             loudness = lufs(power)
             if loudness >= ABSOLUTE_GATE:
                 index = min(int((loudness - ABSOLUTE_GATE) * BINS_A_LU), BINS - 1)
@@ -123,50 +124,47 @@ class LoudnessMeter:
 class Limiter:
     """Keeps samples at or below a ceiling by turning the gain down smoothly just before a peak.
 
-    Gains are worked out at the edges of short runs of samples, in dB, and drawn as straight lines
-    in between. An edge takes the lower need of its two runs, so no sample exceeds the ceiling; a
-    mean over the look-ahead makes the way down a slope; it rises again at RELEASE.
+    The reduction, 1 - gain, is worked out at the edges of short runs of samples and drawn as
+    straight lines in between. An edge takes the greater need of its two runs, so no sample exceeds
+    the ceiling; on both sides of a need the reduction comes and goes at an even pace.
 
     Args:
         run: samples a run, a power of two; every `feed` takes a multiple of it.
-        rise: dB that the gain may rise a run.
+        release: how much the reduction falls a run after a peak.
         ceiling: greatest magnitude that may leave, linear.
     """
 
-    def __init__(self, run: int, rise: float, ceiling: float) -> None:
+    def __init__(self, run: int, release: float, ceiling: float) -> None:
         self._run = run
-        self._rise = rise
         self._ceiling = ceiling
-        rising = np.arange(run, dtype=np.float32) / run
-        self._slopes = np.stack((1 - rising, rising))
+        self._releases = release * np.arange(RUNS_A_FRAME)
+        self._attacks = np.arange(RUNS_A_FRAME + LOOKAHEAD) / LOOKAHEAD
+        up = np.arange(run, dtype=np.float32) / run
+        self._slopes = np.stack((1 - up, up))
         self._reset()
 
     def _reset(self) -> None:
-        self._pending = np.zeros(0, np.float32)  # samples whose gain is not known yet
-        self._need = 0.0  # dB, of the last run seen
-        self._level = 0.0  # dB, of the last edge: falls at once, rises slowly
-        self._levels = np.zeros(0)  # dB, edges whose look-ahead is not complete
-        self._lows = np.zeros(LOOKAHEAD - 1)  # dB, minima over the look-ahead, for the mean
-        self._gains = NOTHING  # linear, at the first edge of `_pending`
+        self._pending = NOTHING  # samples whose gain is not known yet
+        self._need = 0.0  # reduction that the last run seen needs
+        self._levels = NOTHING  # reductions at the edges that a coming peak may still raise
+        self._gains = NOTHING  # at the first edge of `_pending`
         self._idle = False  # nothing is being turned down
 
     def feed(self, samples: np.ndarray) -> np.ndarray:
         """float32 [T] → float32 [T'], delayed by the look-ahead."""
         size = samples.size
-        within = max(float(samples.max()), -float(samples.min())) <= self._ceiling
         delayed = np.concatenate((self._pending, samples))
-        if within and self._idle:
+        if self._idle and max(samples.max(), -samples.min()) <= self._ceiling:
             self._pending = delayed[size:]
             return delayed[:size]
         peaks = np.abs(samples)
-        while peaks.size > size // self._run:  # in halves: several times faster than by rows
+        while peaks.size > size // self._run:  # in halves: twice as fast as by rows
             peaks = np.maximum(peaks[::2], peaks[1::2])
-        needs = 20 * np.log10(self._ceiling / np.maximum(peaks, self._ceiling))
-        gains = np.concatenate((self._gains, self._edge_gains(needs)))
+        gains = np.concatenate((self._gains, self._edge_gains(peaks)))
         count = max(0, gains.size - 1)
         self._gains = gains[count:]
         self._pending = delayed[count * self._run :]
-        curve = np.stack((gains[:count], gains[1:]), axis=1) @ self._slopes
+        curve = np.array((gains[:count], gains[1:])).T @ self._slopes
         return delayed[: count * self._run] * curve.ravel()
 
     def flush(self) -> np.ndarray:
@@ -176,25 +174,23 @@ class Limiter:
         self._reset()
         return out
 
-    def _edge_gains(self, needs: np.ndarray) -> np.ndarray:
-        """Gains of the edges that became known; needs are dB [K], at most 0."""
-        previous = np.concatenate(([self._need], needs[:-1]))
-        rise = self._rise * np.arange(needs.size)
-        lowest = np.minimum(previous, needs) - rise
-        lowest[0] = min(lowest[0], self._level + self._rise)
-        levels = np.minimum(np.minimum.accumulate(lowest) + rise, 0.0)
-        self._need, self._level = needs[-1], levels[-1]
+    def _edge_gains(self, peaks: np.ndarray) -> np.ndarray:
+        """Gains of the edges that became known; peaks are those of runs, float32 [K]."""
+        needs = 1 - self._ceiling / np.maximum(peaks, self._ceiling)
+        releases = self._releases[: needs.size]
+        levels = needs + releases
+        np.maximum(levels[1:], needs[:-1] + releases[1:], out=levels[1:])
+        last = self._levels[-1] - self._releases[1] if self._levels.size else 0.0
+        levels[0] = max(needs[0], self._need, last)
+        levels = np.maximum(np.maximum.accumulate(levels) - releases, 0)
+        self._need = needs[-1]
         levels = np.concatenate((self._levels, levels))
+        attacks = self._attacks[: levels.size]
+        reduction = (np.maximum.accumulate(levels[::-1] + attacks) - attacks)[::-1]
         count = max(0, levels.size - LOOKAHEAD + 1)
-        lows = levels[:count]
-        for ahead in range(1, LOOKAHEAD):
-            lows = np.minimum(lows, levels[ahead : ahead + count])
         self._levels = levels[count:]
-        lows = np.concatenate((self._lows, lows))
-        self._lows = lows[count:]
-        self._idle = count > 0 and not (self._lows.any() or self._levels.any())
-        means = np.convolve(lows, np.full(LOOKAHEAD, 1 / LOOKAHEAD), "valid")[:count]
-        return (10 ** (means / 20)).astype(np.float32)
+        self._idle = not self._levels.any()
+        return (1 - reduction[:count]).astype(np.float32)
 
 
 class Leveller:
@@ -219,6 +215,7 @@ class Leveller:
         self._limiter = Limiter(run, RELEASE * run / sample_rate, 10 ** (peak / 20))
         self._waiting: list[np.ndarray] = []
         self._waiting_size = 0
+        self._flushed = True  # nothing is held back
         self._gain: float | None = None  # dB, once there was sound
         self._measured = 0.0  # seconds
         self._passages = 0
@@ -226,6 +223,7 @@ class Leveller:
 
     def feed(self, samples: np.ndarray) -> np.ndarray:
         """float32 [T] → float32 [T'], in whole frames."""
+        self._flushed = self._flushed and not samples.size
         self._waiting.append(samples)
         self._waiting_size += samples.size
         if self._waiting_size < self._frame:
@@ -239,25 +237,28 @@ class Leveller:
 
     def flush(self) -> np.ndarray:
         """All that is held back, given that silence follows or nothing more: a passage ends."""
+        if self._flushed:
+            return NOTHING
+        self._flushed = True
         rest = np.concatenate([NOTHING, *self._waiting])
         self._waiting, self._waiting_size = [], 0
         padding = -rest.size % self._hop
-        out = [self._level(np.pad(rest, (0, padding)))] if rest.size else []
+        out = [self._level(np.pad(rest, (0, padding)), last=True)] if rest.size else []
         samples = np.concatenate([*out, self._limiter.flush()])
-        if self._weight:
-            self._meter.pause(self._weight)
         self._passages += 1
         familiar = self._measured > FAMILIAR
         self._weight = (SPARSE if self._passages % SPARSE == 0 else 0) if familiar else 1
         return samples[: samples.size - padding]
 
-    def _level(self, frame: np.ndarray) -> np.ndarray:
+    def _level(self, frame: np.ndarray, last: bool = False) -> np.ndarray:
         if self._target is None:
             return self._limiter.feed(frame)
         if self._weight:
-            self._meter.feed(frame.reshape(-1, self._hop), self._weight)
+            self._meter.feed(frame.reshape(-1, self._hop)[:, : self._hop // 2], self._weight)
             self._measured += frame.size / self._sample_rate
-        loudness = self._meter.integrated
+            if last:
+                self._meter.pause(self._weight)
+        loudness = self._meter.integrated()
         if not math.isfinite(loudness):  # nothing but silence so far
             return self._limiter.feed(frame)
         wanted = min(max(self._target - loudness, -MAX_GAIN), MAX_GAIN)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engines.api import CancelToken
-from engines.memory import Footprint, Margin, MemoryManager
+from engines.memory import Footprint, Lease, Margin, MemoryManager
 from engines.memory.resident import Eviction, Kind
 from engines.runtime.nvidia import Gpu
 from engines.runtime.probe import FreeTotal, TorchBuild
@@ -164,6 +164,38 @@ def manager(
         memory_of=memory_of,
         pool_of=lambda name: "cpu" if name == "mps" else name,
     )
+
+
+def used(memory: MemoryManager, device: str = "cuda:0") -> int:
+    return sum(usage.used for usage in memory.usage() if usage.device == device)
+
+
+def states(memory: MemoryManager) -> dict[str, str]:
+    return {r.name: r.state.value for r in memory.residents()}
+
+
+class House:
+    """A manager with one fake GPU and host memory, both as large as the budget."""
+
+    def __init__(self, budget: int = 100, **options: object) -> None:
+        self.clock = FakeClock()
+        self.gpu, self.host = FakeDevice(budget), FakeDevice(budget)
+        self.memory = manager(budget, clock=self.clock, **options)  # type: ignore[arg-type]
+
+    def lease(self, key: str, nbytes: int = 40, **options: object) -> Lease:
+        self.clock.now += 1
+        timeout = options.pop("timeout", None)
+        cancel = options.pop("cancel", None)
+        memory = self.host if options.get("device") in ("cpu", "mps") else self.gpu
+        return self.memory.acquire(
+            key,
+            lambda: FakeResident(memory, nbytes, host=self.host, name=key, **options),  # type: ignore[arg-type]
+            timeout=timeout,  # type: ignore[arg-type]
+            cancel=cancel,  # type: ignore[arg-type]
+        )
+
+    def visit(self, key: str, nbytes: int = 40, **options: object) -> None:
+        self.lease(key, nbytes, **options).release()
 
 
 @dataclass

@@ -83,7 +83,9 @@ def _wait_until_ready(server: ServerProcess) -> None:
     while not is_ready(server.url):
         if server.process.poll() is not None or time.monotonic() > until:
             said = server.log.read_text("utf-8", "replace")[-3000:]
-            raise AssertionError(f"the server did not start (exit {server.process.poll()}):\n{said}")
+            raise AssertionError(
+                f"the server did not start (exit {server.process.poll()}):\n{said}"
+            )
         time.sleep(0.1)
 
 
@@ -105,7 +107,11 @@ def served(studio: Studio) -> Iterator[str]:
     """The API of a studio at the given URL, in a thread, so that a test can hold its engine back.
     The studio is closed at the end."""
     config = uvicorn.Config(
-        create_app(studio), host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=2
+        create_app(studio),
+        host="127.0.0.1",
+        port=0,
+        log_level="critical",
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="served")

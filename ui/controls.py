@@ -54,7 +54,5 @@ def _widget(spec: ControlSpec) -> Component:
         return gr.Textbox(**common)
     if spec.minimum is None or spec.maximum is None:
         return gr.Number(precision=0 if spec.kind == "int" else None, **common)
-    step = spec.step or (
-        1 if spec.kind == "int" else (spec.maximum - spec.minimum) / SLIDER_STEPS
-    )
+    step = spec.step or (1 if spec.kind == "int" else (spec.maximum - spec.minimum) / SLIDER_STEPS)
     return gr.Slider(spec.minimum, spec.maximum, step=step, **common)

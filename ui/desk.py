@@ -33,9 +33,10 @@ class Desk:
         self._studio = studio
         self._new_take = new_take
         self._job: Job | None = None
+        self._status = ""  # what was last said of the take
 
     def speak(self, request: SpeechRequest) -> Iterator[View]:
-        """Speak a text into a new take, which replaces the old one; views of it as it grows.
+        """Speak a text into a new take, which replaces the old one once it sounds; views of it.
 
         Raises:
             VivavoceError: the request was refused; the old take stays.
@@ -43,9 +44,13 @@ class Desk:
         job = self._submit(request)
         fixed = seeds.why_fixed(self._studio, job.plan)
         take = self._new_take(job.sample_rate, made_with(job.plan))
-        self.put_away()
-        self.take = take
         for shown in self._follow(job, Recording(take, job)):
+            if take.frames and self.take is not take:
+                self.put_away()
+                self.take = take
+            elif shown.state == view.STOPPED and not take.frames:
+                shown = self.now(state=view.STOPPED, status="Stopped before the first sound.")
+            self._status = shown.status
             yield dataclasses.replace(shown, seed=job.plan.seed, fixed=fixed)
 
     def speak_again(self, number: int, request: SpeechRequest) -> Iterator[View]:
@@ -54,20 +59,30 @@ class Desk:
         Raises:
             VivavoceError: the request was refused; the old sentence stays.
         """
-        take = self._taken()
+        take = self.taken()
         plan = self._studio.plan(request)
         fixed = seeds.why_fixed(self._studio, plan)
         _check_change(take, number, plan.sample_rate, made_with(plan), fixed)
         job = self._submit(dataclasses.replace(request, seed=plan.seed))
         for shown in self._follow(job, Retake(take, number, job)):
+            self._status = shown.status
             yield dataclasses.replace(shown, seed=plan.seed, fixed=fixed)
+
+    def taken(self) -> Take:
+        """
+        Raises:
+            InvalidRequest: nothing was spoken yet.
+        """
+        if self.take is None:
+            raise InvalidRequest("Nothing was spoken yet.", "", "Press Speak first.")
+        return self.take
 
     def sentence_text(self, number: int) -> str:
         """
         Raises:
             InvalidRequest: there is no take, or no such sentence in it.
         """
-        return self._taken().sentence(number).text
+        return self.taken().sentence(number).text
 
     def cancel(self) -> None:
         """Stop what is in work, within one chunk. What was made stays."""
@@ -83,12 +98,7 @@ class Desk:
 
     def now(self, **values: Any) -> View:
         """The take as it is, with something said about it."""
-        return view.of_take(self.take, **values)
-
-    def _taken(self) -> Take:
-        if self.take is None:
-            raise InvalidRequest("Nothing was spoken yet.", "", "Press Speak first.")
-        return self.take
+        return view.of_take(self.take, **{"status": self._status, **values})
 
     def _submit(self, request: SpeechRequest) -> Job:
         job = self._studio.submit(request)
@@ -127,9 +137,7 @@ class Desk:
             pause = min(2 * pause, VIEW_EVERY)
 
 
-def _check_change(
-    take: Take, number: int, rate: int, new: dict[str, Any], fixed: str
-) -> None:
+def _check_change(take: Take, number: int, rate: int, new: dict[str, Any], fixed: str) -> None:
     """
     Raises:
         InvalidRequest: the sentence would come out as it is, or would not fit in.

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from engines.errors import EngineFailure
-from studio.jobs import CaptionWord, Event, Job, Note, Plan, SentenceDone, SentenceTiming, Sound
+from studio.jobs import (
+    CaptionWord,
+    Event,
+    Job,
+    Note,
+    Plan,
+    SentenceDone,
+    SentenceStarted,
+    SentenceTiming,
+    Sound,
+)
 from studio.take import Take
 from ui import view
 from ui.view import View
@@ -31,6 +41,7 @@ class Recording:
         self.take = take
         self.notes: tuple[str, ...] = ()
         self._job = job
+        self._reached = 0  # characters of the text before the sentence in work
 
     def take_in(self, event: Event) -> bool:
         """Keep what an event brings.
@@ -45,7 +56,9 @@ class Recording:
             first = not self.take.frames
             self.take.append(event.samples)
             return first
-        if isinstance(event, SentenceDone) and event.timing.text.strip():
+        if isinstance(event, SentenceStarted):
+            self._reached = event.utterance.start
+        elif isinstance(event, SentenceDone) and event.timing.text.strip():
             self.take.add_sentence(event.timing)
         elif isinstance(event, Note):
             self.notes = (*self.notes, event.message)
@@ -59,7 +72,7 @@ class Recording:
             self.take,
             state=view.SPEAKING,
             progress=self._job.progress,
-            status=view.speaking_status(self._job, len(self.take), seconds_at_work),
+            status=view.speaking_status(self._job, len(self.take), self._reached, seconds_at_work),
             notes=self.notes,
         )
 

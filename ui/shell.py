@@ -12,11 +12,9 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import gradio as gr
 
-from engines.errors import VivavoceError
 from studio.studio import Studio
 from ui.desk import Desks
 from ui.tabs import devices, speak
-from ui.textfile import BYTES_A_CHARACTER
 from ui.theme import theme
 
 STATIC = Path(__file__).parent / "static"
@@ -42,10 +40,10 @@ def build(studio: Studio) -> gr.Blocks:
             elem_id="vv-header",
         )
         with gr.Tabs(elem_id="vv-tabs"):
-            with gr.Tab("Speak", id="speak"):
+            with gr.Tab("Speak", id="speak") as speak_tab:
                 speak.build(studio, desks)
-            with gr.Tab("Devices", id="devices") as tab:
-                devices.build(studio, desks, tab)
+            with gr.Tab("Devices", id="devices") as devices_tab:
+                devices.build(studio, desks, devices_tab, speak_tab)
 
         def leave(visitor: gr.Request) -> None:
             desks.leave(visitor.session_hash)

@@ -178,10 +178,11 @@ def _shown(views: Iterator[View]) -> Iterator[Outputs]:
     """Views for the page; the seed goes into its field once, where a person may then change it."""
     seed = None
     for shown in views:
-        yield shown.as_json(), gr.skip() if shown.seed == seed else shown.seed
+        yield shown.as_json(), gr.skip() if shown.seed == seed else str(shown.seed)
         seed = shown.seed
 
 
-def _whole(seed: float | None) -> float | int | None:
-    """A number field gives 7.0 for 7; what is no whole number goes on, to be refused by name."""
-    return int(seed) if isinstance(seed, float) and seed.is_integer() else seed
+def _whole(seed: str) -> int | str | None:
+    """The seed field as a number; what is none goes on as it is, to be refused by name."""
+    given = seed.strip()
+    return int(given) if given.isdecimal() else given or None

@@ -70,12 +70,16 @@ def waiting_status(ahead: int) -> str:
     return f"Waiting: {_count(ahead, 'request')} before yours."
 
 
-def speaking_status(job: Job, sentences: int, seconds_at_work: float) -> str:
-    """Such as "Sentence 3 of about 40 · 12.4 s of audio · 55× real time"."""
+def speaking_status(job: Job, sentences: int, characters: int, seconds_at_work: float) -> str:
+    """Such as "Sentence 3 of about 40 · 12.4 s of audio · 55× real time".
+
+    Args:
+        sentences: that are done. characters: of the text that they take up.
+    """
     parts = [f"Sentence {sentences + 1}"]
-    if job.characters_done:
-        whole = round(sentences * len(job.plan.text) / job.characters_done)
-        parts[0] += f" of about {max(whole, sentences + 1)}"
+    if characters:
+        whole = round(sentences * len(job.plan.text) / characters)
+        parts[0] += f" of about {max(whole, sentences + 1):,}"
     if job.seconds_made:
         parts.append(f"{duration(job.seconds_made)} of audio")
         parts.append(speed(job.seconds_made, seconds_at_work))

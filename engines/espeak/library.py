@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ctypes as c
 import os
+import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engines.espeak.protocol import Settings, WordEvent
 
@@ -22,32 +21,15 @@ _CHARACTER_POSITION = 1
 _LIST_ENDED, _WORD, _PHONEME = 0, 1, 7
 
 
-class _Event(c.Structure):
-    _fields_ = (
-        ("type", c.c_int),
-        ("request", c.c_uint),
-        ("text_position", c.c_int),
-        ("length", c.c_int),
-        ("audio_ms", c.c_int),
-        ("sample", c.c_int),
-        ("user_data", c.c_void_p),
-        ("name", c.c_char * 8),
-    )
+_EVENT = struct.Struct("=iIiiii")  # type, request, text position, length, milliseconds, sample
+_EVENT_BYTES = 40  # of C's espeak_EVENT, which ends in a pointer and a union of 8 bytes
+_NAME_AT = 32
 
+_Callback = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_int, c.c_void_p)
 
-_Callback = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_int, c.POINTER(_Event))
-
-
-@dataclass
-class Output:
-    """What one call of the library's callback brings."""
-
-    pcm: bytes  # int16 [T]
-    words: list[WordEvent]
-    phonemes: list[str]  # "" where a word begins
-
-
-Sink = Callable[[Output], bool]  # True stops the synthesis
+# Takes int16 samples, words and phoneme names; True stops the synthesis. Among the names stand
+# "|" and the first character (from 1) where a word begins, and "" for pauses.
+Sink = Callable[[bytes, list[WordEvent], list[str]], bool]
 
 
 class Library:
@@ -63,7 +45,7 @@ class Library:
     """
 
     def __init__(self, library: str, data: str) -> None:
-        self._sink: Sink = lambda output: True
+        self._sink: Sink = lambda *_: True
         self._callback = _Callback(self._receive)  # held here: the library keeps a bare pointer
         self._lib = c.CDLL(library)
         self._lib.espeak_Synth.argtypes = (
@@ -93,19 +75,12 @@ class Library:
         if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
             raise OSError(f"eSpeak NG has no voice {voice}")
 
-    def synthesise(
-        self, text: str, settings: Settings, marked: bool, phonemes: bool, sink: Sink
-    ) -> int:
-        """Speak with the voice that is set.
+    def prepare(self, settings: Settings, naming: bool) -> None:
+        """Set everything but the voice for one text.
 
         Args:
-            marked: read `[[ ]]` as phonemes.
-            phonemes: name the phonemes, in IPA, as they are spoken.
-
-        Returns:
-            eSpeak NG's status; 0 is success.
+            naming: name the phonemes, in IPA, as they are spoken.
         """
-        self._sink = sink
         values = (
             (_RATE, settings.rate),
             (_VOLUME, settings.volume),
@@ -116,30 +91,38 @@ class Library:
         for parameter, value in values:
             self._lib.espeak_SetParameter(parameter, value, 0)
         self._lib.espeak_ng_SetRandSeed(settings.noise)
-        self._lib.espeak_ng_SetPhonemeEvents(int(phonemes), int(phonemes))
-        data = text.encode() + b"\0"
-        flags = _UTF8 | (_PHONEMES_IN_TEXT if marked else 0)
-        return self._lib.espeak_Synth(
-            data, len(data), 0, _CHARACTER_POSITION, 0, flags, None, None
-        )
+        self._lib.espeak_ng_SetPhonemeEvents(int(naming), int(naming))
 
-    def _receive(self, samples: int | None, count: int, events: Any) -> int:
+    def speak(self, text: bytes, marked: bool, sink: Sink) -> int:
+        """
+        Args:
+            text: UTF-8, ends with a zero.
+            marked: read `[[ ]]` as phonemes.
+
+        Returns:
+            eSpeak NG's status; 0 is success.
+        """
+        self._sink = sink
+        flags = _UTF8 | (_PHONEMES_IN_TEXT if marked else 0)
+        return self._lib.espeak_Synth(text, len(text), 0, _CHARACTER_POSITION, 0, flags, None, None)
+
+    def _receive(self, samples: int | None, count: int, events: int) -> int:
         # An exception cannot pass through C: ctypes would print it and go on.
         try:
             pcm = c.string_at(samples, 2 * count) if samples and count else b""
-            return int(self._sink(_output(pcm, events)))
+            words: list[WordEvent] = []
+            names: list[str] = []
+            while True:
+                # read as bytes: a ctypes structure touches, and so copies, more pages of a child
+                event = c.string_at(events, _EVENT_BYTES)
+                kind, _, position, length, _, sample = _EVENT.unpack_from(event)
+                if kind == _LIST_ENDED:
+                    return int(self._sink(pcm, words, names))
+                if kind == _WORD:
+                    words.append((position, length, sample))
+                    names.append(f"|{position}")
+                elif kind == _PHONEME:
+                    names.append(event[_NAME_AT:].partition(b"\0")[0].decode(errors="replace"))
+                events += _EVENT_BYTES
         except BaseException:
             os._exit(1)
-
-
-def _output(pcm: bytes, events: Any) -> Output:
-    output = Output(pcm, [], [])
-    index = 0
-    while (event := events[index]).type != _LIST_ENDED:
-        if event.type == _WORD:
-            output.words.append((event.text_position, event.length, event.sample))
-            output.phonemes.append("")
-        elif event.type == _PHONEME:
-            output.phonemes.append(event.name.decode(errors="replace"))
-        index += 1
-    return output

@@ -1,4 +1,4 @@
-"""Worker processes: started when first needed, lent to one request at a time, replaced when they die."""
+"""Worker processes: started when needed, lent to one request at a time, replaced when they die."""
 
 from __future__ import annotations
 
@@ -65,12 +65,14 @@ class Worker:
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
-        with contextlib.suppress(OSError, AttributeError):  # Linux only, and only while there is room
+        with contextlib.suppress(
+            OSError, AttributeError
+        ):  # Linux only, and only while there is room
             fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._poll = select.poll()
         self._poll.register(self._output, select.POLLIN)
         try:
-            kind, _, body = self._frame(CancelToken(), START_SECONDS)
+            kind, body = self._frame(CancelToken(), START_SECONDS)
             if kind == protocol.FAILED:
                 raise EngineFailure(
                     f"eSpeak NG's library did not load: {body.decode(errors='replace')}.",
@@ -103,7 +105,7 @@ class Worker:
         self.voice = request.voice
         self._send(packed)
         while True:
-            kind, number, body = self._frame(cancel, STALL_SECONDS)
+            kind, body = self._frame(cancel, STALL_SECONDS)
             if kind in (protocol.END, protocol.FAILED):
                 self._busy = False
             if kind == protocol.END:
@@ -128,7 +130,7 @@ class Worker:
         self._send(HEADER.pack(protocol.ABORT, self._number, 0))
         nobody = CancelToken()
         while self._busy:
-            kind, _, _ = self._frame(nobody, ABORT_SECONDS)
+            kind, _ = self._frame(nobody, ABORT_SECONDS)
             self._busy = kind not in (protocol.END, protocol.FAILED)
 
     def kill(self) -> None:
@@ -150,14 +152,14 @@ class Worker:
         except OSError as error:
             raise WorkerLost("eSpeak NG's process stopped before it could speak") from error
 
-    def _frame(self, cancel: CancelToken, patience: float) -> tuple[bytes, int, bytes]:
+    def _frame(self, cancel: CancelToken, patience: float) -> tuple[bytes, bytes]:
         self._receive(HEADER.size, cancel, patience)
-        kind, number, size = HEADER.unpack_from(self._received)
+        kind, _, size = HEADER.unpack_from(self._received)
         end = HEADER.size + size
         self._receive(end, cancel, patience)
         body = bytes(memoryview(self._received)[HEADER.size : end])
         del self._received[:end]
-        return kind, number, body
+        return kind, body
 
     def _receive(self, size: int, cancel: CancelToken, patience: float) -> None:
         """Read until `size` bytes are there."""
@@ -206,15 +208,12 @@ class Pool:
             VivavoceError: the reason of the cancel token, or Cancelled where the pool is closed.
         """
         worker = self._take(voice, cancel)
-        healthy = False
+        healthy = True
         try:
             yield worker
-            healthy = True
         except WorkerLost as error:
             log.warning("%s (process %d)", error, worker.pid)
-            raise
-        except BaseException:
-            healthy = True
+            healthy = False
             raise
         finally:
             self._give_back(worker, healthy)

@@ -79,7 +79,9 @@ def pack_chunk(words: Sequence[WordEvent], pcm: bytes) -> bytes:
 
 def unpack_chunk(body: bytes) -> tuple[list[WordEvent], bytes]:
     pcm_at = _COUNT.size + _WORD.size * _COUNT.unpack_from(body)[0]
-    words = [(at, size, sample) for at, size, sample in _WORD.iter_unpack(body[_COUNT.size : pcm_at])]
+    words = [
+        (at, size, sample) for at, size, sample in _WORD.iter_unpack(body[_COUNT.size : pcm_at])
+    ]
     return words, body[pcm_at:]
 
 

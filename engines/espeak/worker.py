@@ -8,8 +8,8 @@ that has spoken nothing before:
     └ voice        one voice set; made anew when another is asked for
       └ speaker    speaks one text and ends
 
-A fork costs well under a millisecond. A speaker that crashes takes the three down with it, which the
-engine notices as the end of the pipe. All three end when their standard input or output closes.
+A speaker that crashes takes the three down with it, which the engine notices as the end of the
+pipe. All three end when their standard input or output closes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ from collections.abc import Callable
 from functools import partial
 
 from engines.espeak import protocol
-from engines.espeak.library import Library, Output
-from engines.espeak.protocol import HEADER, Request, read_exactly
+from engines.espeak.library import Library
+from engines.espeak.protocol import HEADER, Request, WordEvent, read_exactly
 
 CPU_SECONDS = 60.0  # of one speaker between two chunks; a hung one must not outlive the program
 
 _Numbered = tuple[int, Request]
+
+_input = select.poll()
+_input.register(0, select.POLLIN)
 
 
 def main(library: str, data: str) -> None:
@@ -52,13 +55,13 @@ def _hand_to_voice(library: Library, numbered: _Numbered) -> _Numbered | None:
     def child() -> None:
         os.close(receiving)
         after = _speak_with_one_voice(library, numbered)
-        with open(sending, "wb") as pipe:
+        with os.fdopen(sending, "wb") as pipe:
             if after is not None:
                 pipe.write(after[1].pack(after[0]))
 
     process = _fork(child)
     os.close(sending)
-    with open(receiving, "rb") as pipe:
+    with os.fdopen(receiving, "rb") as pipe:
         packed = pipe.read()
     _wait(process)
     if not packed:
@@ -72,31 +75,45 @@ def _speak_with_one_voice(library: Library, numbered: _Numbered) -> _Numbered | 
     library.set_voice(voice)
     following: _Numbered | None = numbered
     while following is not None and following[1].voice == voice:
-        _wait(_fork(partial(_speak, library, *following)))
+        number, request = following
+        # All that can be done before the fork is: each page that a child writes to is copied.
+        naming = request.kind == protocol.PHONEMES
+        library.prepare(request.settings, naming)
+        text = request.text.encode() + b"\0"
+        speak = _name_phonemes if naming else _speak
+        _wait(_fork(partial(speak, library, number, text, request.marked)))
         following = _next_request()
     return following
 
 
-def _speak(library: Library, number: int, request: Request) -> None:
-    names: list[str] = []
+def _speak(library: Library, number: int, text: bytes, marked: bool) -> None:
+    def send(pcm: bytes, words: list[WordEvent], _: list[str]) -> bool:
+        if pcm or words:
+            _reply(protocol.CHUNK, number, protocol.pack_chunk(words, pcm))
+        return _stopped(number)
 
-    def send(output: Output) -> bool:
-        signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)
-        if request.kind == protocol.PHONEMES:
-            names.extend(output.phonemes)
-        elif output.pcm or output.words:
-            _reply(protocol.CHUNK, number, protocol.pack_chunk(output.words, output.pcm))
-        return _asked_to_stop(number)
+    _allow_cpu_time()
+    _finish(number, library.speak(text, marked, send))
 
-    signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)
-    naming = request.kind == protocol.PHONEMES
-    status = library.synthesise(request.text, request.settings, request.marked, naming, send)
-    if status != 0:
+
+def _name_phonemes(library: Library, number: int, text: bytes, marked: bool) -> None:
+    said: list[str] = []
+
+    def collect(_: bytes, __: list[WordEvent], names: list[str]) -> bool:
+        said.extend(names)
+        return _stopped(number)
+
+    _allow_cpu_time()
+    status = library.speak(text, marked, collect)
+    _reply(protocol.NAMES, number, "\n".join(said).encode())
+    _finish(number, status)
+
+
+def _finish(number: int, status: int) -> None:
+    if status == 0:
+        _reply(protocol.END, number)
+    else:
         _reply(protocol.FAILED, number, f"eSpeak NG's status was {status:#x}".encode())
-        return
-    if naming:
-        _reply(protocol.NAMES, number, "\n".join(names).encode())
-    _reply(protocol.END, number)
 
 
 def _next_request() -> _Numbered | None:
@@ -112,10 +129,14 @@ def _next_request() -> _Numbered | None:
             return number, Request.unpack(kind, body)
 
 
-def _asked_to_stop(number: int) -> bool:
-    poll = select.poll()
-    poll.register(0, select.POLLIN)
-    if not poll.poll(0):
+def _allow_cpu_time() -> None:
+    signal.setitimer(signal.ITIMER_VIRTUAL, CPU_SECONDS)  # its signal ends the process
+
+
+def _stopped(number: int) -> bool:
+    """Has the engine asked for an end of this request?"""
+    _allow_cpu_time()
+    if not _input.poll(0):
         return False
     try:
         # while a request runs nothing but an abort is sent, and it has no body

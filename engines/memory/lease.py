@@ -49,7 +49,8 @@ class Lease(Generic[T]):
 
         Args:
             nbytes: bytes of the graphs' pool on the resident's device; call before capturing.
-            reset: called once, from any thread, when the resident leaves its device.
+            reset: called once, from any thread, when the resident leaves its device; it must not
+                wait for whoever acquires.
             timeout: seconds to wait for room that others hold.
 
         Raises:
@@ -70,17 +71,19 @@ class Lease(Generic[T]):
 
     def release(self) -> None:
         """Give the lease back; a second call does nothing."""
-        with self._table.changed:
-            if self._unit is None:
-                return
-            unit, self._unit = self._unit, None
-            self._value.clear()  # a released lease must not keep an evicted model alive
-            unit.leases -= 1
-            if not unit.leases:
-                unit.state = ResidentState.READY
-            unit.last_used = self._table.clock()
-            self._table.settle(unit)
+        self._table.changed.whole(self._give_back)
         self._table.free_if_closed()
+
+    def _give_back(self) -> None:
+        if self._unit is None:
+            return
+        unit, self._unit = self._unit, None
+        self._value.clear()  # a released lease must not keep an evicted model alive
+        unit.leases -= 1
+        if not unit.leases:
+            unit.state = ResidentState.READY
+        unit.last_used = self._table.clock()
+        self._table.settle(unit)
 
     def _held_unit(self) -> Unit:
         if self._unit is None:

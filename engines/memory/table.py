@@ -7,12 +7,12 @@ it; a unit in LOADING or OFFLOADING belongs to that thread, and all others wait 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from engines.errors import Cancelled, OutOfMemory
 from engines.memory.budget import Budget, size
+from engines.memory.guard import Guard
 from engines.memory.journal import Journal, ResidentState
 from engines.memory.policy import HOST, Action, Unit, pick_victims
 from engines.memory.resident import Footprint, retreat
@@ -38,7 +38,7 @@ class Table:
     def __init__(
         self, budget: Budget, journal: Journal, clock: Callable[[], float], patience: float
     ) -> None:
-        self.changed = threading.Condition(threading.Lock())
+        self.changed = Guard()
         self.units: dict[str, Unit] = {}
         self.closed = False
         self.budget = budget

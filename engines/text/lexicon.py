@@ -117,9 +117,7 @@ class Lexicon:
         matcher = self.matcher(language)
         if capability.phonemes != "none" or not matcher.has_ipa:
             return ()
-        return tuple(
-            dict.fromkeys(entry.word for _, _, entry in matcher.find(text) if entry.ipa)
-        )
+        return tuple(dict.fromkeys(entry.word for _, _, entry in matcher.find(text) if entry.ipa))
 
     def _paths(self) -> list[Path]:
         if self._folder is None or not self._folder.is_dir():
@@ -155,11 +153,11 @@ def parse(data: bytes, path: Path) -> tuple[Entry, ...]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _bad(path, line, f"byte 0x{data[error.start]:02X}", "Save it as UTF-8.") from None
+        number = data.count(b"\n", 0, error.start) + 1
+        raise _bad(path, number, f"byte 0x{data[error.start]:02X}", "Save it as UTF-8.") from None
     entries = []
-    for number, line in enumerate(unicodedata.normalize("NFC", text).split("\n"), start=1):
-        line = line.strip()
+    for number, raw in enumerate(unicodedata.normalize("NFC", text).split("\n"), start=1):
+        line = raw.strip()
         if line and not line.startswith("#"):
             entries.append(_entry(line, path, number))
     return tuple(entries)

@@ -94,7 +94,7 @@ def _seconds(match: re.Match[str]) -> float:
 
 
 def by_punctuation(source: str) -> float:
-    """Seconds of silence after a piece of text, by the mark that it ends with; none after a word."""
+    """Seconds of silence after a piece of text, by the mark that it ends with; 0 after a word."""
     bare = source.rstrip().rstrip(_CLOSERS).rstrip()
     if bare.endswith(_ELLIPSES):
         return ELLIPSIS

@@ -7,7 +7,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from engines.api import Span
 from engines.text.split import between_letters, letter_boundary
@@ -16,9 +16,7 @@ from engines.text.split import between_letters, letter_boundary
 # a space in the middle.
 _BREAKS = (
     (
-        re.compile(
-            r"(?:(?<=[^\W\d_]{4})\.|[!?…؟۔।])[)\]}\"'”’»]*\s+|[。！？]+[」』”’）】]*"
-        ),
+        re.compile(r"(?:(?<=[^\W\d_]{4})\.|[!?…؟۔।])[)\]}\"'”’»]*\s+|[。！？]+[」』”’）】]*"),
         0.0,
     ),
     (re.compile(r"[;:؛]\s+|[；：]|\s[–—-]+\s+|—"), 0.15),
@@ -47,7 +45,7 @@ def pieces(spans: Sequence[Span], limit: int) -> list[Piece]:
     while len(cutter.spoken) - cuts[-1] > limit:
         cuts.append(cutter.best_cut(cuts[-1], limit))
     cuts.append(len(cutter.spoken))
-    made = [cutter.slice(start, end) for start, end in zip(cuts, cuts[1:], strict=False)]
+    made = [cutter.slice(start, end) for start, end in pairwise(cuts)]
     return [piece for piece in made if piece.spans]
 
 

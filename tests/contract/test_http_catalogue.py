@@ -153,6 +153,8 @@ def test_openapi_is_whole(client) -> None:
     refs = set(re.findall(r'"#/components/schemas/([^"]+)"', client.get("/openapi.json").text))
     assert refs <= set(document["components"]["schemas"])
     assert "VoiceId" in refs
+    assert "422" not in document["paths"]["/v1/audio/voices"]["get"]["responses"]
+    assert "ValidationError" not in document["components"]["schemas"]
     speech = document["paths"]["/v1/audio/speech"]["post"]
     assert {"audio/wav", "audio/mpeg", "text/event-stream"} <= set(
         speech["responses"]["200"]["content"]

@@ -125,7 +125,11 @@ def test_a_ui_lives_beside_the_api_and_holds_nothing_up(tmp_path) -> None:
 def test_garbage_on_the_line_hurts_nobody(tmp_path) -> None:
     with running(tmp_path, grace=1) as (process, url):
         address = ("127.0.0.1", int(url.rpartition(":")[2]))
-        for garbage in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"POST / HTTP/9.9\r\n\r\n"):
+        for garbage in (
+            b"\x16\x03\x01\x02\x00\x01\x00",
+            b"GET\r\n\r\n",
+            b"POST / HTTP/9.9\r\n\r\n",
+        ):
             with socket.create_connection(address, timeout=20) as connection:
                 connection.sendall(garbage + b"\r\n\r\n")
                 assert b"200" not in connection.recv(1000)
@@ -135,7 +139,7 @@ def test_garbage_on_the_line_hurts_nobody(tmp_path) -> None:
 
 
 def test_importing_the_server_loads_nothing_heavy() -> None:
-    heavy = "torch scipy gradio onnxruntime transformers pydub prometheus_client".split()
+    heavy = ("torch", "scipy", "gradio", "onnxruntime", "transformers", "prometheus_client")
     code = f"import sys, server.serve; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

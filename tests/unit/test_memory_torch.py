@@ -141,15 +141,39 @@ def test_offload_copies_nothing_back_and_loses_nothing(memory: MemoryManager, fi
 
 def test_the_host_copy_is_the_same_memory_through_every_move(file: Path) -> None:
     resident = TorchModule("meta", 10_000, reader(file))
-    resident.load(None)
     addresses = []
     for _ in range(3):
+        module = resident.load(None)
         resident.offload()
-        module = resident._module
         addresses.append([t.data_ptr() for t in (*module.parameters(), *module.buffers())])
-        resident.load(None)
     assert addresses[0] == addresses[1] == addresses[2]
     assert 0 not in addresses[0]
+
+
+def test_parameters_that_move_in_place_leave_the_host_copy_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A move to a GPU swaps the data inside a Parameter; so does a change of dtype."""
+    real_to = nn.Module.to
+
+    def to_other_place(module: nn.Module, *_args: object, **_options: object) -> nn.Module:
+        return real_to(module, torch.float64)
+
+    monkeypatch.setattr(nn.Module, "to", to_other_place)
+    resident = TorchModule("meta", 10_000, reader(file))
+    expected = reader(file)(None).eval()(TOKENS)
+    addresses = []
+    for _ in range(3):
+        module = resident.load(None)
+        parameter = module.embedding.weight
+        assert parameter.dtype == module.scale.dtype == torch.float64
+        assert module.head.weight is parameter
+        resident.offload()
+        assert module.embedding.weight is not parameter
+        assert module.head.weight is module.embedding.weight
+        assert torch.equal(module(TOKENS), expected)
+        addresses.append([t.data_ptr() for t in (*module.parameters(), *module.buffers())])
+    assert addresses[0] == addresses[1] == addresses[2]
 
 
 def test_drop_lets_go_of_the_host_copy(file: Path) -> None:
@@ -186,7 +210,7 @@ def test_cancelled_midway_it_is_whole_again(memory: MemoryManager, file: Path) -
 
 def test_a_broken_file_leaves_nothing(memory: MemoryManager, file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(Exception, match="(?i)safetensor|header|incomplete|buffer"):
+    with pytest.raises(Exception, match=r"(?i)safetensor|header|incomplete|buffer"):
         memory.acquire("small", lambda: TorchModule("cpu", 10_000, reader(file)))
     assert memory.residents() == ()
     assert {usage.used for usage in memory.usage()} == {0}

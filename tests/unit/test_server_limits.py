@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from engines.errors import QueueFull
+from engines.errors import Cancelled, QueueFull
 from server import limits
 from server.errors import BadBody, RequestTimeout, RequestTooLarge, UnsupportedMediaType
 from server.limits import StreamSlots, body_limit, parse_object, read_json
@@ -129,6 +129,16 @@ def test_a_body_that_never_ends_is_given_up(monkeypatch) -> None:
     monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
     request, _ = request_of(b"{")
     with pytest.raises(RequestTimeout):
+        read(request, 1000)
+
+
+def test_a_client_that_leaves_while_it_sends() -> None:
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    request, _ = request_of()
+    request._receive = receive
+    with pytest.raises(Cancelled):
         read(request, 1000)
 
 

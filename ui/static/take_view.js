@@ -20,6 +20,7 @@ let autoplayed = ""; // id of the take that began to play by itself
 let playAfter = -1; // sentence to play once it was made again
 
 const player = makePlayer(readSound, draw);
+find(".vv-play").innerHTML = ICONS.play;
 
 async function readSound(take, start, count) {
   const answer = await server.read_sound({ take: take.id, start, count });
@@ -51,7 +52,7 @@ function show(next) {
   document.body.classList.toggle("vv-busy", busy());
   panel.dataset.state = next.state;
   find(".vv-welcome").hidden = Boolean(next.take);
-  find(".vv-now").hidden = !next.take;
+  find(".vv-now").hidden = !next.take || (!next.frames && !busy());
   find(".vv-bar i").style.width = `${Math.round(100 * next.progress)}%`;
   setText(find(".vv-status"), next.status);
   setText(find(".vv-fixed"), next.fixed);
@@ -65,7 +66,7 @@ function show(next) {
 
 // A new take plays once there is something to hear; a sentence made again is played on its own.
 function startByItself() {
-  if (shown.take && shown.frames && autoplayed !== shown.take) {
+  if (shown.frames && autoplayed !== shown.take && ["speaking", "done"].includes(shown.state)) {
     autoplayed = shown.take;
     player.play(0);
   }

@@ -84,7 +84,11 @@ def _writing() -> tuple[gr.Textbox, gr.UploadButton]:
     )
     with gr.Row(elem_id="vv-below"):
         upload = gr.UploadButton(
-            "Open a file", type="binary", size="sm", min_width=0, file_types=[".txt", ".md", "text"]
+            "Open a file …",
+            type="binary",
+            size="sm",
+            min_width=0,
+            file_types=[".txt", ".md", "text"],
         )
         gr.HTML("<span id='vv-count' aria-live='off'></span>", elem_id="vv-counter")
     return text, upload
@@ -94,29 +98,36 @@ def _settings(studio: Studio, engine: str) -> dict[str, Any]:
     voices = studio.voices(engine)
     language = choices.primary_language(voices[0])
     capability = studio.engine(engine).capability
+    common: dict[str, Any] = {"min_width": 0}
+    pick = {**common, "filterable": False}  # short lists need no search
     return {
-        "engine": gr.Dropdown(
-            choices.engines(studio.capabilities()), value=engine, label="Engine", filterable=False
-        ),
-        "device": gr.Dropdown(
-            choices.device_choices(capability),
-            value=choices.AUTO_DEVICE,
-            label="Device",
-            filterable=False,
-        ),
-        "language": gr.Dropdown(choices.languages(voices), value=language, label="Language"),
-        "voice": gr.Dropdown(
-            choices.voices(voices, language),
-            value=voices[0].id,
-            label="Voice",
-            allow_custom_value=True,  # variants such as en-us+f3 are not listed
+        "language": gr.Dropdown(
+            choices.languages(voices), value=language, label="Language", **common
         ),
         "preset": gr.Dropdown(
             choices.presets(studio.presets.engines, engine),
             value=choices.NO_PRESET,
             label="Preset",
-            filterable=False,
+            **pick,
         ),
-        "seed": gr.Number(label="Seed", placeholder="random"),
-        "keep": gr.Checkbox(label="Keep this seed"),
+        "voice": gr.Dropdown(
+            choices.voices(voices, language),
+            value=voices[0].id,
+            label="Voice",
+            allow_custom_value=True,  # variants such as en-us+f3 are not listed
+            elem_classes="vv-wide",
+            **common,
+        ),
+        "engine": gr.Dropdown(
+            choices.engines(studio.capabilities()), value=engine, label="Engine", **pick
+        ),
+        "device": gr.Dropdown(
+            choices.device_choices(capability),
+            value=choices.AUTO_DEVICE,
+            label="Device",
+            **pick,
+        ),
+        # a text field: a number field would show 0 for "none yet"
+        "seed": gr.Textbox(label="Seed", placeholder="random", max_lines=1, **common),
+        "keep": gr.Checkbox(label="Keep this seed", elem_id="vv-keep", **common),
     }
