@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from commands import console
 
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     from engines.runtime import device
 
     capabilities = [registry.engine_class(name).capability for name in registry.names()]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": info.spec.name,
             "title": info.title,

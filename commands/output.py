@@ -74,7 +74,7 @@ def _place(given: str) -> Path:
 def _format_of(path: Path) -> Format:
     ending = path.suffix.lower().removeprefix(".")
     for fmt in FORMATS.values():
-        if ending in (fmt.name, fmt.extension.removeprefix(".")):
+        if ending == fmt.extension:
             return fmt
     raise UnknownFormat(
         f"The ending of {path.name!r:.80} names no format.",
@@ -90,31 +90,24 @@ def write(place: Target, job: Job, sounds: Iterator[np.ndarray]) -> None:
         StorageError: it cannot be written; no half file is left.
         VivavoceError: what ended the job.
     """
-    tags = _tags(job)
-    if not place.streamed:
-        assert place.path is not None
+    tags = Tags(text=job.plan.text, engine=job.plan.engine, voice=job.plan.voice.id)
+    if place.path is not None and not place.streamed:
         encode_file(place.path, place.fmt, job.sample_rate, sounds, tags)
         return
-    encoder = StreamEncoder(place.fmt, job.sample_rate, tags)
-    with _open(place.path) as stream:
-        try:
-            for samples in sounds:
-                _send(stream, encoder.feed(samples), place)
-            _send(stream, encoder.close(), place)
-        except BaseException:
-            encoder.abort()
-            raise
+    with _open(place) as stream, StreamEncoder(place.fmt, job.sample_rate, tags) as encoder:
+        for samples in sounds:
+            _send(stream, encoder.feed(samples), place)
+        _send(stream, encoder.close(), place)
 
 
-def _tags(job: Job) -> Tags:
-    raise NotImplementedError
-
-
-def _open(path: Path | None) -> BinaryIO:
+def _open(place: Target) -> BinaryIO:
     """Unbuffered, so that sound leaves as soon as it is made."""
-    if path is None:
-        return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # type: ignore[return-value]
-    return path.open("wb", buffering=0)  # type: ignore[return-value]
+    try:
+        if place.path is None:
+            return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
+        return place.path.open("wb", buffering=0)
+    except OSError as error:
+        raise _unwritable(place.title, error) from None
 
 
 def _send(stream: BinaryIO, data: bytes, place: Target) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from commands import flags
 from engines.errors import BadControl, BadText, InvalidRequest
@@ -111,7 +111,7 @@ def _request(arguments: argparse.Namespace, max_chars: int) -> SpeechRequest:
     )
 
 
-def _seed(given: str | None) -> int | str | None:
+def _seed(given: str | None) -> Any:
     """The number, or the text as it was given: the studio's own message says what a seed is."""
     try:
         return None if given is None else int(given)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from engines.api import Voice
     from studio.studio import Studio
 
+Rows = list[dict[str, Any]]
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
@@ -34,35 +36,48 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.controls:
+        _print_controls(arguments.engine, as_json=arguments.json)
+        return 0
     from studio.studio import Studio
 
     with closing(Studio(flags.settings(arguments))) as studio:
-        if arguments.controls:
-            header, rows = _controls(studio, arguments.engine)
-        elif arguments.presets:
-            header, rows = _presets(studio, arguments.engine)
+        if arguments.presets:
+            rows = _presets(studio, arguments.engine)
         else:
-            header, rows = _voices(studio.voices(arguments.engine), arguments.language)
+            rows = _voices(studio, arguments.engine, arguments.language)
     if arguments.json:
         print(json.dumps(rows, indent=2))
-    else:
-        print(console.columns(header, [[_cell(row[name]) for name in header] for row in rows]))
+    elif rows:
+        print(console.columns(list(rows[0]), [[_cell(v) for v in row.values()] for row in rows]))
     return 0
 
 
-def _voices(
-    voices: Sequence[Voice], language: str | None
-) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-    chosen = [voice for voice in voices if language is None or _speaks(voice, language)]
-    if not chosen:
-        known = sorted({tag.split("-")[0] for voice in voices for tag in voice.languages})
-        raise UnknownLanguage(
-            f"No voice speaks {language!r:.40}.",
-            f"The voices here speak {', '.join(known)}.",
-            "Give one of these as a BCP 47 tag, such as en-US or de.",
-        )
-    rows = [dataclasses.asdict(voice) for voice in chosen]
-    return ("id", "name", "engine", "languages", "gender", "tags"), rows
+def _print_controls(engine: str | None, *, as_json: bool) -> None:
+    from commands.catalogue import control_lines
+    from engines import registry
+    from engines.controls import describe
+
+    names = registry.names() if engine is None else (engine,)
+    if as_json:
+        controls = {name: describe(registry.engine_class(name).controls) for name in names}
+        listed = {n: [dataclasses.asdict(spec) for spec in c] for n, c in controls.items()}
+        print(json.dumps(listed, indent=2))
+    else:
+        print("\n".join(line for name in names for line in control_lines(name)))
+
+
+def _voices(studio: Studio, engine: str | None, language: str | None) -> Rows:
+    voices = studio.voices(engine)
+    aliases = {voice.id: voice.aliases for voice in studio.presets.voices}
+    rows = [
+        dataclasses.asdict(voice) | {"also": aliases.get(voice.id, ())}
+        for voice in voices
+        if language is None or _speaks(voice, language)
+    ]
+    if not rows:
+        raise _unspoken(language, voices)
+    return rows
 
 
 def _speaks(voice: Voice, language: str) -> bool:
@@ -72,30 +87,19 @@ def _speaks(voice: Voice, language: str) -> bool:
     )
 
 
-def _controls(studio: Studio, engine: str | None) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-    from engines import registry
-    from engines.controls import describe
-
-    named = registry.names() if engine is None else (engine,)
-    rows = [
-        {
-            "engine": name,
-            "control": spec.name,
-            "takes": spec.allowed,
-            "default": spec.default,
-            "help": spec.help,
-        }
-        for name in named
-        for spec in describe(studio.controls(name))
-    ]
-    return ("engine", "control", "takes", "default", "help"), rows
+def _unspoken(language: str | None, voices: Sequence[Voice]) -> UnknownLanguage:
+    known = sorted({tag.split("-")[0] for voice in voices for tag in voice.languages})
+    return UnknownLanguage(
+        f"No voice speaks {language!r:.40}.",
+        f"The voices here speak {', '.join(known)}.",
+        "Give one of these as a BCP 47 tag, such as en-US or de.",
+    )
 
 
-def _presets(studio: Studio, engine: str | None) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-    rows = [
+def _presets(studio: Studio, engine: str | None) -> Rows:
+    return [
         {
             "id": preset.id,
-            "title": preset.title,
             "engine": preset.engine,
             "controls": dict(preset.controls),
             "description": preset.description,
@@ -103,7 +107,6 @@ def _presets(studio: Studio, engine: str | None) -> tuple[tuple[str, ...], list[
         for preset in studio.presets.engines
         if engine in (None, preset.engine)
     ]
-    return ("id", "title", "engine", "controls", "description"), rows
 
 
 def _cell(value: object) -> str:

@@ -29,6 +29,7 @@ log = logging.getLogger("vivavoce.server")
 # what the studio calls a field → what the body calls it
 FIELD_NAMES: dict[str | None, str] = {"text": "input", "engine": "model"}
 NOTE_LENGTH = 1000  # characters; proxies refuse long headers
+PCM_RATE = 24_000  # Hz; OpenAI's clients count on it where no header can tell
 TOKENS_A_SECOND = 20  # as OpenAI's speech models count sound
 
 
@@ -68,8 +69,7 @@ class SpeechResponse(Response):
             pipe = BytePipe()
             watch = asyncio.create_task(_watch(receive, job, pipe))
             try:
-                encoder = StreamEncoder(self._format, job.sample_rate, _tags(job))
-                pump = threading.Thread(target=_pump, args=(job, encoder, pipe), daemon=True)
+                pump = threading.Thread(target=_pump, args=(job, self._format, pipe), daemon=True)
                 pump.name = f"stream-{job.id}"
                 pump.start()
                 first = await pipe.get()
@@ -78,7 +78,7 @@ class SpeechResponse(Response):
                     {
                         "type": "http.response.start",
                         "status": 200,
-                        "headers": self._start_headers(job, encoder),
+                        "headers": self._start_headers(job),
                     }
                 )
                 await self._send_body(first, pipe, job, send)
@@ -95,7 +95,7 @@ class SpeechResponse(Response):
             error.param = FIELD_NAMES.get(error.param, error.param)
             raise
 
-    def _start_headers(self, job: Job, encoder: StreamEncoder) -> list[tuple[bytes, bytes]]:
+    def _start_headers(self, job: Job) -> list[tuple[bytes, bytes]]:
         plan = job.plan
         values = {
             "Content-Type": "text/event-stream; charset=utf-8" if self._sse else self._format.mime,
@@ -108,7 +108,7 @@ class SpeechResponse(Response):
             "X-Vivavoce-Language": plan.language,
             "X-Vivavoce-Device": plan.device,
             "X-Vivavoce-Seed": str(plan.seed),
-            "X-Vivavoce-Sample-Rate": str(encoder.sample_rate),
+            "X-Vivavoce-Sample-Rate": str(_output_rate(self._format, job)),
         }
         if not self._sse:
             file = f"speech-{job.id}.{self._format.extension}"
@@ -142,23 +142,29 @@ class SpeechResponse(Response):
         await send(_body(last, more=False))
 
 
-def _pump(job: Job, encoder: StreamEncoder, pipe: BytePipe) -> None:
+def _pump(job: Job, fmt: Format, pipe: BytePipe) -> None:
     """In a thread of its own: from the job's events through the encoder into the pipe."""
+    plan = job.plan
+    tags = Tags(plan.text, plan.engine, plan.voice.id)
+    rate = _output_rate(fmt, job)
     try:
-        for event in job.events():
-            if isinstance(event, Sound):
-                pipe.put(encoder.feed(event.samples))
-        pipe.put(encoder.close())
+        with StreamEncoder(fmt, job.sample_rate, tags, output_rate=rate) as encoder:
+            for event in job.events():
+                if isinstance(event, Sound):
+                    pipe.put(encoder.feed(event.samples))
+            pipe.put(encoder.close())
         pipe.end()
     except VivavoceError as error:
-        encoder.abort()
         pipe.end(error)
     except Exception as error:
         log.exception("job %s could not be encoded", job.id)
-        encoder.abort()
         pipe.end(
             EngineFailure(f"The audio could not be encoded: {error}.", "", "Take another format.")
         )
+
+
+def _output_rate(fmt: Format, job: Job) -> int:
+    return PCM_RATE if fmt.name == "pcm" else fmt.rate_for(job.sample_rate)
 
 
 async def _watch(receive: Receive, job: Job, pipe: BytePipe) -> None:
@@ -167,10 +173,6 @@ async def _watch(receive: Receive, job: Job, pipe: BytePipe) -> None:
         pass
     job.cancel()
     pipe.leave()
-
-
-def _tags(job: Job) -> Tags:
-    return Tags(title=job.plan.text[:60])
 
 
 def _body(data: bytes, *, more: bool) -> dict[str, Any]:

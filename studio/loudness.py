@@ -254,7 +254,7 @@ class Leveller:
         if self._target is None:
             return self._limiter.feed(frame)
         if self._weight:
-            self._meter.feed(frame.reshape(-1, self._hop)[:, : self._hop // 2], self._weight)
+            self._meter.feed(frame.reshape(-1, self._hop), self._weight)
             self._measured += frame.size / self._sample_rate
             if last:
                 self._meter.pause(self._weight)

@@ -8,6 +8,7 @@ from functools import cache
 from engines.api import Capability, Voice
 from engines.runtime import device as devices
 from studio.presets import EnginePreset
+from studio.studio import Studio
 
 AUTO_DEVICE = "auto"
 NO_PRESET = ""
@@ -20,22 +21,43 @@ def engines(capabilities: Iterable[Capability]) -> Choices:
 
 
 def languages(voices: Iterable[Voice]) -> Choices:
-    """Languages that a voice speaks, without their varieties, by English name."""
-    primaries = {_primary(tag) for voice in voices for tag in voice.languages}
-    return sorted((language_name(primary), primary) for primary in primaries)
+    """Languages that a voice speaks, without their varieties, by English name.
+
+    A language without an English name goes by that of its voice, unless the voice speaks another
+    one that has a name: Mandarin is under Chinese.
+    """
+    named: dict[str, str] = {}
+    for voice in voices:
+        primaries = list(dict.fromkeys(_primary(tag) for tag in voice.languages))
+        known = {primary: name for primary in primaries if (name := _english_name(primary))}
+        named.update(known or dict.fromkeys(primaries[:1], voice.name))
+    return sorted((name, primary) for primary, name in named.items())
 
 
 def primary_language(voice: Voice) -> str:
-    """The language of a voice without its variety; English where it speaks any."""
-    return _primary(voice.languages[0]) if voice.languages else "en"
+    """The language under which a voice is found; English where it speaks any."""
+    primaries = [_primary(tag) for tag in voice.languages]
+    return next((p for p in primaries if _english_name(p)), (primaries or ["en"])[0])
+
+
+def first_choice(studio: Studio, engine: str) -> tuple[str, str]:
+    """The language and the voice to begin with: the engine's default language, and in it the first
+    voice, which is a starter voice where there is one."""
+    language = primary_language(studio.engine(engine).voices()[0])
+    return language, voices(studio.voices(engine), language)[0][1]
 
 
 def voices(voices: Sequence[Voice], language: str) -> Choices:
     """Voices that speak a language, starter voices first."""
-    return [
-        (_voice_label(voice), voice.id)
+    found = [
+        voice
         for voice in voices
         if not voice.languages or any(_primary(tag) == language for tag in voice.languages)
+    ]
+    several = len({voice.gender for voice in found}) > 1
+    return [
+        (f"{voice.name} · {voice.gender}" if several and voice.gender else voice.name, voice.id)
+        for voice in found
     ]
 
 
@@ -63,16 +85,10 @@ def presets(presets: Iterable[EnginePreset], engine: str) -> Choices:
 
 
 @cache
-def language_name(primary: str) -> str:
-    """The English name of a language; its code where it has none."""
+def _english_name(primary: str) -> str | None:
     from babel import Locale
 
-    return Locale("en").languages.get(primary, primary)
-
-
-def _voice_label(voice: Voice) -> str:
-    varieties = [tag for tag in voice.languages[:1] if tag.lower() != voice.id.lower()]
-    return " · ".join((voice.name, *filter(None, [voice.gender]), *varieties))
+    return Locale("en").languages.get(primary)
 
 
 def _primary(tag: str) -> str:

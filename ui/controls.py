@@ -24,28 +24,41 @@ class ControlGroup:
     column: gr.Column
     widgets: tuple[Component, ...]
 
-    def values(self, layers: Mapping[str, Any]) -> list[Any]:
-        """One value a widget: the default, or what stands in `layers`."""
-        return [layers.get(spec.name, spec.default) for spec in self.specs]
+
+def layers(studio: Studio, engine: str, voice: str, preset: str) -> dict[str, Any]:
+    """The values that a preset and a starter voice set; the others keep their defaults.
+
+    Raises:
+        UnknownPreset: there is none of that name.
+    """
+    values = dict(studio.presets.engine_preset(preset).controls) if preset else {}
+    starter = studio.presets.starter_voice(voice, engine)
+    return {**values, **(starter.controls if starter else {})}
 
 
-def build_groups(studio: Studio, chosen: str) -> tuple[ControlGroup, ...]:
-    """A group for every engine; only that of the chosen one is visible."""
+def build_groups(studio: Studio, chosen: str, voice: str) -> tuple[ControlGroup, ...]:
+    """A group for every engine; only that of the chosen one is visible, set for that voice."""
+    set_values = layers(studio, chosen, voice, preset="")
     return tuple(
-        _build_group(studio, capability.name, capability.name == chosen)
+        _build_group(studio, capability.name, capability.name == chosen, set_values)
         for capability in studio.capabilities()
     )
 
 
-def _build_group(studio: Studio, engine: str, visible: bool) -> ControlGroup:
+def _build_group(
+    studio: Studio, engine: str, chosen: bool, set_values: Mapping[str, Any]
+) -> ControlGroup:
     specs = describe(studio.controls(engine))
-    with gr.Column(visible=visible, elem_classes="vv-controls") as column:
-        widgets = tuple(_widget(spec) for spec in specs)
+    with gr.Column(visible=chosen, elem_classes="vv-controls") as column:
+        widgets = tuple(
+            _widget(spec, set_values.get(spec.name, spec.default) if chosen else spec.default)
+            for spec in specs
+        )
     return ControlGroup(engine, specs, column, widgets)
 
 
-def _widget(spec: ControlSpec) -> Component:
-    common: dict[str, Any] = {"label": spec.label, "info": spec.help or None, "value": spec.default}
+def _widget(spec: ControlSpec, value: Any) -> Component:
+    common: dict[str, Any] = {"label": spec.label, "info": spec.help or None, "value": value}
     if spec.kind == "bool":
         return gr.Checkbox(**common)
     if spec.kind == "choice":

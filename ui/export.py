@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gradio.utils import get_upload_folder
@@ -12,9 +12,10 @@ from gradio.utils import get_upload_folder
 from engines.errors import StorageError, UnknownFormat
 from studio.captions import to_srt, to_vtt
 from studio.encode import Tags, encode_file, format_named
+from studio.jobs import SentenceTiming
 from studio.take import Take
 
-CAPTIONS: dict[str, Callable] = {"srt": to_srt, "vtt": to_vtt}
+CAPTIONS: dict[str, Callable[[Sequence[SentenceTiming]], str]] = {"srt": to_srt, "vtt": to_vtt}
 NAME_WORDS = 6
 
 
@@ -29,12 +30,14 @@ def write(take: Take, what: str, format_name: str) -> Path:
         StorageError: the disk is full.
     """
     folder = Path(get_upload_folder()) / secrets.token_hex(16)
-    name = _file_name(take)
+    text = take.sentence(0).text if len(take) else ""
+    name = _file_name(text)
     if what == "sound":
         chosen = format_named(format_name)
         path = folder / f"{name}.{chosen.extension}"
         _make(folder)
-        encode_file(path, chosen, take.sample_rate, take.blocks(), Tags(title=name))
+        tags = Tags(text, take.made_with["engine"], take.made_with["voice"])
+        encode_file(path, chosen, take.sample_rate, take.blocks(), tags)
         return path
     if what not in CAPTIONS:
         raise UnknownFormat(
@@ -49,9 +52,8 @@ def write(take: Take, what: str, format_name: str) -> Path:
     return path
 
 
-def _file_name(take: Take) -> str:
-    """The first words of the text, in any script, as a file's name."""
-    text = take.sentence(0).text if len(take) else ""
+def _file_name(text: str) -> str:
+    """The first words of a text, in any script, as a file's name."""
     words = re.findall(r"\w+", text)[:NAME_WORDS]
     return "-".join(words).lower()[:60] or "vivavoce"
 

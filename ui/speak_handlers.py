@@ -10,12 +10,14 @@ import gradio as gr
 from engines.api import SpeechRequest
 from engines.errors import VivavoceError
 from studio.studio import Studio
-from ui import choices, export, view
+from ui import choices, controls, export, view
 from ui.controls import ControlGroup
 from ui.desk import Desks
 from ui.examples import EXAMPLES
 from ui.textfile import decode
 from ui.view import View
+
+SEED_DIGITS = 10  # of the largest one
 
 Outputs = tuple[Any, ...]
 
@@ -89,16 +91,18 @@ class Handlers:
     def choose_engine(self, engine: str) -> Outputs:
         """Outputs: language, voice, device, preset, columns of controls, controls."""
         voices = self._studio.voices(engine)
-        language = choices.primary_language(voices[0])
+        language, voice = choices.first_choice(self._studio, engine)
         capability = self._studio.engine(engine).capability
         presets = choices.presets(self._studio.presets.engines, engine)
         return (
             gr.Dropdown(choices=choices.languages(voices), value=language),
-            gr.Dropdown(choices=choices.voices(voices, language), value=voices[0].id),
+            gr.Dropdown(choices=choices.voices(voices, language), value=voice),
             gr.Dropdown(choices=choices.device_choices(capability), value=choices.AUTO_DEVICE),
             gr.Dropdown(choices=presets, value=choices.NO_PRESET),
             *(gr.Column(visible=group.engine == engine) for group in self._groups),
-            *self._control_values(engine, self._layers(engine, voices[0].id, choices.NO_PRESET)),
+            *self._control_values(
+                engine, controls.layers(self._studio, engine, voice, choices.NO_PRESET)
+            ),
         )
 
     def choose_language(self, engine: str, language: str, voice: str) -> Outputs:
@@ -116,11 +120,16 @@ class Handlers:
     def apply_preset(self, engine: str, voice: str, preset: str) -> Outputs:
         """Outputs: language, voice, controls."""
         named = self._studio.presets.engine_preset(preset).voice if preset else None
-        values = self._control_values(engine, self._layers(engine, named or voice, preset))
+        values = self._control_values(
+            engine, controls.layers(self._studio, engine, named or voice, preset)
+        )
         if named is None:
             return gr.skip(), gr.skip(), *values
         voices = self._studio.voices(engine)
-        language = choices.primary_language(next(v for v in voices if v.id == named))
+        listed = {listed.id: listed for listed in voices}
+        language = choices.primary_language(
+            listed.get(named) or self._studio.engine(engine).voice(named)
+        )
         offered = gr.Dropdown(choices=choices.voices(voices, language), value=named)
         return language, offered, *values
 
@@ -145,14 +154,6 @@ class Handlers:
             group.engine: {spec.name: next(rest) for spec in group.specs} for group in self._groups
         }[engine]
 
-    def _layers(self, engine: str, voice: str, preset: str) -> dict[str, Any]:
-        """What a preset and a starter voice set, above the defaults."""
-        values: dict[str, Any] = {}
-        if preset:
-            values.update(self._studio.presets.engine_preset(preset).controls)
-        starter = self._studio.presets.starter_voice(voice, engine)
-        return {**values, **(starter.controls if starter else {})}
-
     def _control_values(
         self, engine: str, layers: Mapping[str, Any], only: Container[str] | None = None
     ) -> list[Any]:
@@ -171,7 +172,9 @@ class Handlers:
         """The controls that starter voices set, for this voice; what a person set stays."""
         starters = [v for v in self._studio.presets.voices if v.engine == engine]
         names = {name for starter in starters for name in starter.controls}
-        return self._control_values(engine, self._layers(engine, voice, preset), names)
+        return self._control_values(
+            engine, controls.layers(self._studio, engine, voice, preset), names
+        )
 
 
 def _shown(views: Iterator[View]) -> Iterator[Outputs]:
@@ -185,4 +188,4 @@ def _shown(views: Iterator[View]) -> Iterator[Outputs]:
 def _whole(seed: str) -> int | str | None:
     """The seed field as a number; what is none goes on as it is, to be refused by name."""
     given = seed.strip()
-    return int(given) if given.isdecimal() else given or None
+    return int(given) if given.isdecimal() and len(given) <= SEED_DIGITS else given or None

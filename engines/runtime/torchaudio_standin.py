@@ -29,7 +29,7 @@ def prepare() -> None:
     """
     with _lock:
         try:
-            import torchaudio  # noqa: F401
+            import torchaudio
         except (OSError, RuntimeError) as error:  # no such library; built for another CUDA
             log.info("torchaudio works without its extension, which does not load: %s", error)
             _forget_half_imported()

@@ -55,6 +55,16 @@ def next_mark(text: str, start: int) -> PauseMark | None:
     return next(marks(text, start), None)
 
 
+def mark_at(text: str, position: int) -> PauseMark | None:
+    """The pause mark that starts exactly there.
+
+    Raises:
+        BadText: as `next_mark`.
+    """
+    match = _MARK.match(text, position)
+    return PauseMark(match.start(), match.end(), _seconds(match)) if match else None
+
+
 def check_marks(text: str) -> None:
     """Look at all pause marks before anything is spoken.
 

@@ -67,21 +67,22 @@ class _Cutter:
             for match in pattern.finditer(self.spoken, max(start, low - 8), high):
                 cut = match.end()
                 cost = penalty + abs(cut - start - ideal) / ideal
-                if cut >= low and cost < least and self._may_cut(match.start(), cut):
+                if cut >= low and cost < least and self._may_cut(match.start(), cut, limit):
                     best, least = cut, cost
         return best or self._hard_cut(start, start + int(ideal), high)
 
-    def _may_cut(self, mark: int, cut: int) -> bool:
+    def _may_cut(self, mark: int, cut: int, limit: int) -> bool:
         between_digits = (
             self.spoken[mark - 1 : mark].isdigit()
             and self.spoken[cut : cut + 1].isdigit()
             and self.spoken[mark:cut].isspace()
         )
-        return self._splittable(cut) and not between_digits
+        return self._splittable(cut, limit) and not between_digits
 
-    def _splittable(self, cut: int) -> bool:
+    def _splittable(self, cut: int, limit: float = math.inf) -> bool:
         index = bisect_left(self._ends, cut)
-        return cut == self._ends[index] or _as_written(self.spans[index])
+        span = self.spans[index]
+        return cut == self._ends[index] or _as_written(span) or len(span.spoken) > limit
 
     def _hard_cut(self, start: int, ideal: int, high: int) -> int:
         """Between two letters; outside of spans that are one thing, where that is possible."""

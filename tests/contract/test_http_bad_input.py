@@ -77,7 +77,6 @@ def error_of(answer) -> tuple[int, str | None, str]:
         ({"device": ""}, 400, "device"),
         ({"device": 0}, 400, "device"),
         ({"response_format": "ogg"}, 400, "response_format"),
-        ({"response_format": "MP3"}, 400, "response_format"),
         ({"response_format": ""}, 400, "response_format"),
         ({"response_format": ["mp3"]}, 400, "response_format"),
         ({"stream_format": "websocket"}, 400, "stream_format"),

@@ -28,7 +28,7 @@ def build(studio: Studio, desks: Desks) -> None:
         with gr.Column(elem_id="vv-settings", min_width=0):
             settings = _settings(studio, engine)
             with gr.Accordion("Fine-tune the voice", open=False, elem_id="vv-fine"):
-                groups = controls.build_groups(studio, engine)
+                groups = controls.build_groups(studio, engine, settings["voice"].value)
                 reset = gr.Button("Reset to defaults", size="sm", elem_id="vv-reset")
         with gr.Row(elem_id="vv-actions"):
             speak = gr.Button("Speak", variant="primary", elem_id="vv-speak", min_width=0)
@@ -96,13 +96,17 @@ def _writing() -> tuple[gr.Textbox, gr.UploadButton]:
 
 def _settings(studio: Studio, engine: str) -> dict[str, Any]:
     voices = studio.voices(engine)
-    language = choices.primary_language(voices[0])
+    language, voice = choices.first_choice(studio, engine)
     capability = studio.engine(engine).capability
     common: dict[str, Any] = {"min_width": 0}
     pick = {**common, "filterable": False}  # short lists need no search
     return {
         "language": gr.Dropdown(
-            choices.languages(voices), value=language, label="Language", **common
+            choices.languages(voices),
+            value=language,
+            label="Language",
+            num_choices_shown=None,
+            **common,
         ),
         "preset": gr.Dropdown(
             choices.presets(studio.presets.engines, engine),
@@ -112,7 +116,7 @@ def _settings(studio: Studio, engine: str) -> dict[str, Any]:
         ),
         "voice": gr.Dropdown(
             choices.voices(voices, language),
-            value=voices[0].id,
+            value=voice,
             label="Voice",
             allow_custom_value=True,  # variants such as en-us+f3 are not listed
             elem_classes="vv-wide",

@@ -105,7 +105,7 @@ class Calendar:
     def _said(self, year: int | None, month: int, day: int, before: str) -> str:
         """A date in words; "" where there is no such day."""
         try:
-            when = date(year or 2000, month, day)
+            date(year or 2000, month, day)
         except ValueError:
             return ""
         day_words = self._day(day, before)
@@ -136,6 +136,8 @@ class Calendar:
         said = _FIELDS.sub(say, pattern)
         for short, full in self._words.date_words.items():
             said = said.replace(short, full)
+        # in some languages the name of a month is its number
+        said = re.sub(r"\d+", lambda match: self._numbers.cardinal(int(match[0])), said)
         return " ".join(said.split())
 
     def _day(self, day: int, before: str) -> str:
@@ -155,11 +157,13 @@ class Calendar:
             swapped = True
         if not match or not 1 <= int(match["d"]) <= 31:
             return None
-        stop = match.end()
-        if text[stop - 1] == "." and not text[stop:end].strip():
-            stop -= 1  # the dot ends the sentence
         name = self._names[match["m"].lower()]
-        month = name if len(name) > len(match["m"]) else match["m"]
+        short = len(name) > len(match["m"])
+        month = name if short else match["m"]
+        stop = match.end()
+        tail = self._words.date_words.get(match.groupdict().get("tail") or "", "")
+        if text[stop - 1] == "." and not tail and not (short and text[stop:end].strip()):
+            stop -= 1  # the dot ends the sentence
         day = self._day(int(match["d"]), before)
         year = self._year(int(match["y"])) if match["y"] else ""
         if swapped:
@@ -168,7 +172,6 @@ class Calendar:
             article = "" if before.lower() == "the" else "the "
             return stop, f"{article}{day} of {month} {year}".rstrip()
         of, of_year = match["of"] or "", (match["of2"] or "") if year else ""
-        tail = self._words.date_words.get(match.groupdict().get("tail") or "", "")
         said = f"{day} {of}{month} {of_year}{year} {tail}"
         return stop, " ".join(said.split())
 

@@ -152,7 +152,7 @@ class Figures:
         words = self._words
         match = _TIMES.match(text, start, end)
         if match and words.times:
-            return match.end(), f" {words.times} "
+            return match.end(), f" {words.times}" + " " * (match[0] != match[0].rstrip())
         if self._before_sign.match(text, start, end) and words.number_sign:
             return start + 1, f"{words.number_sign} "
         said = {"&": words.and_, "+": words.plus, "=": words.equals, "@": words.at}.get(text[start])

@@ -9,6 +9,7 @@ from babel.numbers import get_currency_symbol, get_territory_currencies
 from engines.text.normalise.calendar import Calendar
 from engines.text.normalise.context import Reading
 from engines.text.normalise.grammar import SIGN, Amount, Grammar
+from engines.text.normalise.words import list_of
 
 UNITS = {
     "km": "length-kilometer",
@@ -103,6 +104,24 @@ UNITS = {
     "MP": "graphics-megapixel",
     "‰": "concentr-permille",
     "ppm": "concentr-permillion",
+    "км": "length-kilometer",
+    "м": "length-meter",
+    "см": "length-centimeter",
+    "мм": "length-millimeter",
+    "кг": "mass-kilogram",
+    "мг": "mass-milligram",
+    "т": "mass-tonne",
+    "л": "volume-liter",
+    "мл": "volume-milliliter",
+    "ч": "duration-hour",
+    "мин": "duration-minute",
+    "км/ч": "speed-kilometer-per-hour",
+    "м/с": "speed-meter-per-second",
+    "Вт": "power-watt",
+    "кВт": "power-kilowatt",
+    "Гц": "frequency-hertz",
+    "МБ": "digital-megabyte",
+    "ГБ": "digital-gigabyte",
 }
 # letters that follow a number without a space in names of things: 5K, 4A, 3B, 50s
 _NEED_SPACE = frozenset("KABsJLVWtm")
@@ -133,7 +152,10 @@ SYMBOLS = {
     "руб.": "RUB",
     "грн": "UAH",
 }
-CODES = ["USD", "EUR", "GBP", "JPY", "CNY", "CHF", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RUB", "UAH", "TRY", "INR", "BRL", "MXN", "KRW", "ZAR", "ILS", "SGD", "HKD", "THB"]
+CODES = list_of(
+    "USD EUR GBP JPY CNY CHF CAD AUD NZD SEK NOK DKK PLN CZK HUF RUB UAH TRY INR BRL MXN KRW ZAR "
+    "ILS SGD HKD THB"
+)
 _KRONE = {"sv": "SEK", "no": "NOK", "da": "DKK", "is": "ISK"}
 
 

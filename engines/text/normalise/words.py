@@ -133,11 +133,19 @@ NOTHING_KNOWN = Words("", "", "", "")
 @lru_cache(maxsize=512)
 def words_of(language: str) -> Words:
     """What is known of a language; `NOTHING_KNOWN` where that is nothing."""
-    from engines.text.normalise import germanic, others, romance, slavic
+    from engines.text.normalise.tables import (
+        english,
+        french,
+        germanic,
+        nordic,
+        others,
+        romance,
+        slavic,
+    )
 
-    tables = (germanic.WORDS, romance.WORDS, slavic.WORDS, others.WORDS)
+    families = (english, germanic, nordic, french, romance, slavic, others)
     for tag in (*fallbacks(language), primary(language)):
-        for table in tables:
-            if tag in table:
-                return table[tag]
+        for family in families:
+            if tag in family.WORDS:
+                return family.WORDS[tag]
     return NOTHING_KNOWN

@@ -1,4 +1,4 @@
-"""French, Spanish, Italian, Portuguese, Catalan and Romanian."""
+"""Spanish, Italian and Portuguese."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 _FEMININE_IN_A = re.compile(r"\A\w+(?<!gram)as?\b")
 
 
-def _french_day(numbers: Numbers, day: int, _before: str) -> str:
-    return "premier" if day == 1 else numbers.cardinal(day)
+def _ordinal_in_o(numbers: Numbers, number: int, suffix: str) -> str:
+    words = numbers.ordinal(number)
+    return re.sub(r"o\b", "a", words) if "ª" in suffix else words
 
 
 def _italian_day(numbers: Numbers, day: int, _before: str) -> str:
@@ -31,113 +32,7 @@ def _feminine_hour(numbers: Numbers, hour: int, _before: str) -> str:
     return numbers.agreeing(hour, feminine=True)
 
 
-def _ordinal_in_o(numbers: Numbers, number: int, suffix: str) -> str:
-    words = numbers.ordinal(number)
-    return re.sub(r"o\b", "a", words) if "ª" in suffix else words
-
-
-def _french_ordinal(numbers: Numbers, number: int, suffix: str) -> str:
-    feminine = number == 1 and suffix.startswith(("r", "è"))
-    return "première" if feminine else numbers.ordinal(number)
-
-
-_EURO_CENTS = ("euro", "euros", "centime", "centimes")
-FRENCH = Words(
-    "fr",
-    "virgule",
-    "point",
-    "moins",
-    fraction="number",
-    to="à",
-    and_="et",
-    plus="plus",
-    equals="égale",
-    times="fois",
-    at="arobase",
-    ordinals="ers?|ères?|res?|èmes?|es?|nde?s?",
-    ordinal=_french_ordinal,
-    day=_french_day,
-    clock="{hours} {m}",
-    clock_hour="{hours}",
-    clock_marks=r":|\s?h\s?",
-    clock_after=r"\s?(?:h|heures?)\b",
-    clock_alone=True,
-    small_minutes="{m}",
-    ones=(("un", "un", "une"),),
-    feminine=re.compile(r"\A(?:heure|minute|seconde|tonne|livre|once|couronne|roupie)s?\b"),
-    of="de ",
-    currencies={
-        "EUR": _EURO_CENTS,
-        "USD": ("dollar", "dollars", "cent", "cents"),
-        "CAD": ("dollar", "dollars", "cent", "cents"),
-        "GBP": ("livre", "livres", "penny", "pence"),
-        "CHF": ("franc", "francs", "centime", "centimes"),
-        "JPY": ("yen", "yens", "", ""),
-    },
-    library_currency=True,
-    magnitudes={
-        "k": ("mille", "mille"),
-        "M": ("million", "millions"),
-        "million": ("million", "millions"),
-        "millions": ("million", "millions"),
-        "Md": ("milliard", "milliards"),
-        "milliard": ("milliard", "milliards"),
-        "milliards": ("milliard", "milliards"),
-    },
-    fractions={
-        "1/2": "un demi",
-        "1/4": "un quart",
-        "3/4": "trois quarts",
-        "1/3": "un tiers",
-        "2/3": "deux tiers",
-        "1/5": "un cinquième",
-        "1/8": "un huitième",
-        "1/10": "un dixième",
-    },
-    number_sign="numéro",
-    abbreviations={
-        "M.": "Monsieur",
-        "MM.": "Messieurs",
-        "Mme": "Madame",
-        "Mme.": "Madame",
-        "Mlle": "Mademoiselle",
-        "Mlle.": "Mademoiselle",
-        "Dr": "Docteur",
-        "Dr.": "Docteur",
-        "Pr.": "Professeur",
-        "c.-à-d.": "c'est-à-dire",
-        "etc.": "et cætera",
-        "env.": "environ",
-        "av. J.-C.": "avant Jésus-Christ",
-        "apr. J.-C.": "après Jésus-Christ",
-        "cf.": "confer",
-        "tél.": "téléphone",
-        "bd.": "boulevard",
-    },
-    before_number={
-        "n°": "numéro",
-        "N°": "numéro",
-        "nº": "numéro",
-        "p.": "page",
-        "pp.": "pages",
-        "vol.": "volume",
-        "chap.": "chapitre",
-        "art.": "article",
-        "fig.": "figure",
-    },
-    more_abbreviations=set_of("St. Ste. ex. éd. p.ex."),
-    final_abbreviations=set_of("etc. J.-C."),
-)
-_ES_MONEY = {
-    "EUR": ("euro", "euros", "céntimo", "céntimos"),
-    "USD": ("dólar", "dólares", "centavo", "centavos"),
-    "MXN": ("peso", "pesos", "centavo", "centavos"),
-    "ARS": ("peso", "pesos", "centavo", "centavos"),
-    "CLP": ("peso", "pesos", "centavo", "centavos"),
-    "COP": ("peso", "pesos", "centavo", "centavos"),
-    "GBP": ("libra", "libras", "penique", "peniques"),
-    "JPY": ("yen", "yenes", "", ""),
-}
+_PESOS = ("peso", "pesos", "centavo", "centavos")
 SPANISH = Words(
     "es",
     "coma",
@@ -154,26 +49,28 @@ SPANISH = Words(
     ordinal=_ordinal_in_o,
     clock="{h} {m}",
     clock_hour="{h} en punto",
-    clock_marks=":",
     clock_after=r"\s?h(?:oras|s)?\b\.?",
     small_minutes="cero {m}",
     say_hour=_feminine_hour,
-    ones=(
-        ("veintiuno", "veintiún", "veintiuna"),
-        ("uno", "un", "una"),
-    ),
+    ones=(("veintiuno", "veintiún", "veintiuna"), ("uno", "un", "una")),
     feminine=_FEMININE_IN_A,
     of="de ",
     cents=" con ",
-    currencies=_ES_MONEY,
+    currencies={
+        "EUR": ("euro", "euros", "céntimo", "céntimos"),
+        "USD": ("dólar", "dólares", "centavo", "centavos"),
+        "GBP": ("libra", "libras", "penique", "peniques"),
+        "JPY": ("yen", "yenes", "", ""),
+        **dict.fromkeys(("MXN", "ARS", "CLP", "COP"), _PESOS),
+    },
     library_currency=True,
     magnitudes={
         "M": ("millón", "millones"),
         "mill.": ("millón", "millones"),
         "millón": ("millón", "millones"),
         "millones": ("millón", "millones"),
-        "mil": ("mil", "mil"),
         "mil millones": ("mil millones", "mil millones"),
+        "mil": ("mil", "mil"),
     },
     fractions={
         "1/2": "un medio",
@@ -209,8 +106,8 @@ SPANISH = Words(
     },
     before_number={
         "n.º": "número",
-        "nº": "número",
         "N.º": "número",
+        "nº": "número",
         "núm.": "número",
         "pág.": "página",
         "págs.": "páginas",
@@ -239,9 +136,9 @@ ITALIAN = Words(
     ordinal=_ordinal_in_o,
     day=_italian_day,
     clock="{h} e {m}",
-    clock_cues=set_of("ore alle"),
     clock_hour="{h} in punto",
     clock_marks="[:.]",
+    clock_cues=set_of("ore alle"),
     small_minutes="zero {m}",
     say_hour=_feminine_hour,
     ones=(("uno", "un", "una"),),
@@ -256,7 +153,6 @@ ITALIAN = Words(
         "mld": ("miliardo", "miliardi"),
         "miliardo": ("miliardo", "miliardi"),
         "miliardi": ("miliardo", "miliardi"),
-        "mila": ("mila", "mila"),
     },
     fractions={
         "1/2": "un mezzo",
@@ -369,8 +265,8 @@ PORTUGUESE = Words(
     },
     before_number={
         "n.º": "número",
-        "nº": "número",
         "N.º": "número",
+        "nº": "número",
         "pág.": "página",
         "p.": "página",
         "vol.": "volume",
@@ -381,66 +277,8 @@ PORTUGUESE = Words(
     more_abbreviations=set_of("V. Exa. Ex.ª Eng. Arq. Sto. Sta."),
     final_abbreviations=set_of("etc. C."),
 )
-CATALAN = Words(
-    "ca",
-    "coma",
-    "punt",
-    "menys",
-    to="a",
-    and_="i",
-    plus="més",
-    times="per",
-    at="arrova",
-    ones=(("un", "un", "una"), ("dos", "dos", "dues")),
-    feminine=_FEMININE_IN_A,
-    cents=" amb ",
-    library_currency=True,
-    number_sign="número",
-    abbreviations={
-        "Sr.": "Senyor",
-        "Sra.": "Senyora",
-        "Dr.": "Doctor",
-        "Dra.": "Doctora",
-        "p. ex.": "per exemple",
-        "etc.": "etcètera",
-    },
-    final_abbreviations=frozenset(["etc."]),
-)
-ROMANIAN = Words(
-    "ro",
-    "virgulă",
-    "punct",
-    "minus",
-    fraction="number",
-    to="până la",
-    and_="și",
-    plus="plus",
-    times="ori",
-    at="arond",
-    ones=(("unu", "un", "o"), ("doi", "doi", "două")),
-    feminine=re.compile(r"\A(?:oră|ore|minut|secund|ton|mil[ăe]|lir)\w*"),
-    cents=" și ",
-    currencies={
-        "RON": ("leu", "lei", "ban", "bani"),
-        "EUR": ("euro", "euro", "cent", "cenți"),
-        "USD": ("dolar", "dolari", "cent", "cenți"),
-    },
-    number_sign="numărul",
-    abbreviations={
-        "dl.": "domnul",
-        "dna.": "doamna",
-        "dr.": "doctor",
-        "etc.": "et cetera",
-        "ex.": "exemplu",
-    },
-    before_number={"nr.": "numărul", "pag.": "pagina", "p.": "pagina"},
-    final_abbreviations=frozenset(["etc."]),
-)
 
 WORDS: Mapping[str, Words] = {
-    "fr": FRENCH,
-    "fr-be": replace(FRENCH, numbers="fr_BE"),
-    "fr-ch": replace(FRENCH, numbers="fr_CH"),
     "es": SPANISH,
     "it": ITALIAN,
     "pt": PORTUGUESE,
@@ -454,6 +292,4 @@ WORDS: Mapping[str, Words] = {
             "EUR": ("euro", "euros", "centavo", "centavos"),
         },
     ),
-    "ca": CATALAN,
-    "ro": ROMANIAN,
 }

@@ -27,15 +27,13 @@ def _polish_year(numbers: Numbers, year: int, before: str) -> str:
 
 
 def _polish_hour(numbers: Numbers, hour: int, before: str) -> str:
+    """The feminine ordinal, after a preposition in the locative: "o czternastej"."""
     if hour == 0:
         return "zero"
-    feminine = re.sub(r"i\b", "ia", re.sub(r"y\b", "a", numbers.ordinal(hour)))
-    feminine = feminine.replace("drugia", "druga")
-    if before.lower() not in ("o", "po", "od", "do"):
-        return feminine
-    return re.sub(r"(?:(?<=g)|(i)?)a\b", lambda m: (m[1] or "") + "ej", feminine).replace(
-        "drugej", "drugiej"
-    )
+    oblique = before.lower() in ("o", "po", "od", "do")
+    soft, hard = ("iej", "ej") if oblique else ("ia", "a")
+    words = re.sub(r"y\b", hard, re.sub(r"i\b", soft, numbers.ordinal(hour)))
+    return words if oblique else words.replace("drugia", "druga")
 
 
 _RUSSIAN_SUFFIXES: Mapping[str, dict[str, str]] = {
@@ -62,7 +60,7 @@ def _russian_year(numbers: Numbers, year: int, before: str) -> str:
 
 
 def _ukrainian_day(numbers: Numbers, day: int, _before: str) -> str:
-    return re.sub(r"(?:и|і)й\b", lambda m: "ього" if m[0] == "ій" else "ого", numbers.ordinal(day))
+    return re.sub(r"ій\b", "ього", re.sub(r"ий\b", "ого", numbers.ordinal(day)))
 
 
 def _ukrainian_year(numbers: Numbers, year: int, before: str) -> str:
@@ -100,22 +98,19 @@ POLISH = Words(
     day=_polish_day,
     year=_polish_year,
     clock="{h} {m}",
-    clock_cues=set_of("o godz. godzinie"),
     clock_hour="{h}",
     clock_marks="[:.]",
+    clock_cues=set_of("o godz godzinie"),
     small_minutes="zero {m}",
     say_hour=_polish_hour,
     ones=(("dwa", "dwa", "dwie"),),
     feminine=re.compile(r"\A(?:godzin|minut|sekund|ton|mil|uncj|stop)"),
     library_currency=True,
+    currencies={"GBP": ("funt", "funtów", "pens", "pensów")},
     magnitudes={
         "tys.": ("tysiąc", "tysięcy"),
         "mln": ("milion", "milionów"),
         "mld": ("miliard", "miliardów"),
-    },
-    currencies={
-        "USD": ("dolar", "dolarów", "cent", "centów"),
-        "GBP": ("funt", "funtów", "pens", "pensów"),
     },
     fractions={"1/2": "jedna druga", "1/4": "jedna czwarta", "3/4": "trzy czwarte"},
     number_sign="numer",
@@ -157,16 +152,16 @@ CZECH = Words(
     at="zavináč",
     day=_czech_day,
     clock="{hours} {m}",
-    clock_cues=set_of("v ve"),
     clock_hour="{hours}",
     clock_marks="[:.]",
+    clock_cues=set_of("v ve"),
     ones=(("jedna", "jeden", "jedna"), ("dva", "dva", "dvě")),
     feminine=re.compile(r"\A(?:hodin|minut|sekund|tun|míl|mil|libr|korun)"),
+    library_currency=True,
     currencies={
         "EUR": ("euro", "eur", "cent", "centů"),
         "USD": ("dolar", "dolarů", "cent", "centů"),
     },
-    library_currency=True,
     magnitudes={"tis.": ("tisíc", "tisíc"), "mil.": ("milion", "milionů")},
     fractions={"1/2": "jedna polovina", "1/4": "jedna čtvrtina", "3/4": "tři čtvrtiny"},
     number_sign="číslo",
@@ -177,7 +172,6 @@ CZECH = Words(
         "tzv.": "takzvaný",
         "atd.": "a tak dále",
         "apod.": "a podobně",
-        "cca.": "cirka",
         "mj.": "mimo jiné",
         "př. n. l.": "před naším letopočtem",
         "n. l.": "našeho letopočtu",
@@ -296,7 +290,7 @@ WORDS: Mapping[str, Words] = {
         currencies={},
         fractions={},
         abbreviations={"napr.": "napríklad", "atď.": "a tak ďalej", "tzn.": "to znamená"},
-        final_abbreviations=frozenset(["atď."]),
+        final_abbreviations=set_of("atď."),
     ),
     "ru": RUSSIAN,
     "uk": UKRAINIAN,

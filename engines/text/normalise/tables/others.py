@@ -1,53 +1,67 @@
-"""Languages outside the three large European families; most read numbers, dates and units only."""
+"""Catalan, Romanian, Hungarian, Turkish, and languages of which the libraries read the numbers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from engines.text.normalise.words import Words, set_of
 
-if TYPE_CHECKING:
-    from engines.text.normalise.numbers import Numbers
-
-
-def _ordinal(numbers: Numbers, day: int, _before: str) -> str:
-    return numbers.ordinal(day)
-
-
-FINNISH = Words(
-    "fi",
-    "pilkku",
-    "piste",
-    "miinus",
-    and_="ja",
-    plus="plus",
-    equals="on yhtä kuin",
-    times="kertaa",
-    at="ät",
-    dot_ordinals=True,
-    day=_ordinal,
-    clock="{h} {m}",
-    clock_cues=set_of("klo kello"),
-    clock_hour="{h}",
-    clock_marks="[:.]",
-    small_minutes="nolla {m}",
+CATALAN = Words(
+    "ca",
+    "coma",
+    "punt",
+    "menys",
+    to="a",
+    and_="i",
+    plus="més",
+    times="per",
+    at="arrova",
+    ones=(("un", "un", "una"), ("dos", "dos", "dues")),
+    feminine=re.compile(r"\A(?:hor|minut[ea]|segon[ea]|ton|lliur|mill)(?:a|es)\b"),
+    of="de ",
+    cents=" amb ",
     library_currency=True,
-    number_sign="numero",
+    number_sign="número",
     abbreviations={
-        "esim.": "esimerkiksi",
-        "mm.": "muun muassa",
-        "ns.": "niin sanottu",
-        "jne.": "ja niin edelleen",
-        "ym.": "ynnä muuta",
-        "n.": "noin",
-        "klo": "kello",
-        "puh.": "puhelin",
-        "milj.": "miljoonaa",
+        "Sr.": "Senyor",
+        "Sra.": "Senyora",
+        "Dr.": "Doctor",
+        "Dra.": "Doctora",
+        "p. ex.": "per exemple",
+        "etc.": "etcètera",
     },
-    before_number={"nro": "numero", "s.": "sivu"},
-    more_abbreviations=set_of("ks. vrt. prof. toht. tri."),
-    final_abbreviations=set_of("jne. ym."),
+    final_abbreviations=set_of("etc."),
+)
+ROMANIAN = Words(
+    "ro",
+    "virgulă",
+    "punct",
+    "minus",
+    fraction="number",
+    to="până la",
+    and_="și",
+    plus="plus",
+    times="ori",
+    at="arond",
+    ones=(("unu", "un", "o"), ("doi", "doi", "două")),
+    feminine=re.compile(r"\A(?:oră|ore|minut|secund|ton|mil[ăe]|lir)"),
+    cents=" și ",
+    currencies={
+        "RON": ("leu", "lei", "ban", "bani"),
+        "EUR": ("euro", "euro", "cent", "cenți"),
+        "USD": ("dolar", "dolari", "cent", "cenți"),
+    },
+    number_sign="numărul",
+    abbreviations={
+        "dl.": "domnul",
+        "dna.": "doamna",
+        "dr.": "doctor",
+        "etc.": "et cetera",
+        "ex.": "exemplu",
+    },
+    before_number={"nr.": "numărul", "pag.": "pagina", "p.": "pagina"},
+    final_abbreviations=set_of("etc."),
 )
 HUNGARIAN = Words(
     "hu",
@@ -70,7 +84,7 @@ HUNGARIAN = Words(
         "dr.": "doktor",
         "ún.": "úgynevezett",
     },
-    final_abbreviations=frozenset(["stb."]),
+    final_abbreviations=set_of("stb."),
 )
 TURKISH = Words(
     "tr",
@@ -84,9 +98,9 @@ TURKISH = Words(
     times="çarpı",
     dot_ordinals=True,
     clock="{h} {m}",
-    clock_cues=frozenset(["saat"]),
     clock_hour="{h}",
     clock_marks="[:.]",
+    clock_cues=set_of("saat"),
     number_sign="numara",
     abbreviations={
         "vb.": "ve benzeri",
@@ -102,7 +116,8 @@ TURKISH = Words(
 )
 
 WORDS: Mapping[str, Words] = {
-    "fi": FINNISH,
+    "ca": CATALAN,
+    "ro": ROMANIAN,
     "hu": HUNGARIAN,
     "tr": TURKISH,
     "ar": Words("ar", "فاصلة", "نقطة", "ناقص", to="إلى", and_="و", percent="{n} بالمئة"),
@@ -112,7 +127,6 @@ WORDS: Mapping[str, Words] = {
     "fa": Words("fa", "ممیز", "نقطه", "منفی", to="تا", and_="و"),
     "he": Words("he", "פסיק", "נקודה", "מינוס", to="עד", library_currency=True),
     "id": Words("id", "koma", "titik", "minus", to="sampai", and_="dan"),
-    "is": Words("is", "komma", "punktur", "mínus", to="til", and_="og"),
     "kk": Words("kz", "бүтін", "нүкте", "минус"),
     "kn": Words("kn", "ಬಿಂದು", "ಬಿಂದು", "ಮೈನಸ್"),
     "ko": Words(

@@ -1,0 +1,16 @@
+"""Tests marked `browser` need Chromium: left out without it, but never where CI is set."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("browser") is None or shutil.which("chromium"):
+        return
+    if os.environ.get("CI"):
+        pytest.fail("Chromium is missing, and CI leaves no test out.", pytrace=False)
+    pytest.skip("Chromium is missing (Debian: apt-get install chromium)")
