@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -100,13 +101,14 @@ def _cues(timings: Sequence[SentenceTiming]) -> Iterator[_Cue]:
 
 def _fill(units: Sequence[_Unit]) -> int:
     """How many units the next cue takes."""
-    fits = 1
-    while (
-        fits < len(units)
-        and units[fits].end - units[0].start <= LONGEST_CUE
-        and _line_break(units[: fits + 1]) is not None
-    ):
-        fits += 1
+    fits, line, width = 0, 1, 0
+    for unit in units:
+        wider = width + len(unit.gap) * (width > 0) + unit.columns
+        if wider > LINE_WIDTH:
+            line, wider = line + 1, unit.columns
+        if line > 2 or (fits and unit.end - units[0].start > LONGEST_CUE):
+            break
+        fits, width = fits + 1, wider
     if fits == len(units):
         return fits
     shortest = fits // 2 + 1
@@ -117,34 +119,30 @@ def _fill(units: Sequence[_Unit]) -> int:
     return shortest if len(units) - fits < fits // 4 else fits
 
 
-def _line_break(units: Sequence[_Unit]) -> int | None:
-    """Which unit begins the second line, so that the two are about as wide as each other.
-
-    The number of units where one line holds them all; None where two don't.
-    """
+def _lines(units: Sequence[_Unit]) -> tuple[str, ...]:
+    """Units that two lines hold, on one, or on two about as wide as each other."""
     edges = list(accumulate(unit.columns + len(unit.gap) for unit in units))
     margin = len(units[0].gap)
     if edges[-1] - margin <= LINE_WIDTH:
-        return len(units)
+        return (_joined(units),)
     options = []
     for cut in range(1, len(units)):
         first = edges[cut - 1] - margin
         second = edges[-1] - edges[cut - 1] - len(units[cut].gap)
         if max(first, second) <= LINE_WIDTH:
             options.append((abs(first - second) - PAUSE_BONUS * units[cut - 1].pauses, cut))
-    return min(options)[1] if options else None
+    cut = min(options)[1]
+    return _joined(units[:cut]), _joined(units[cut:])
 
 
-def _lines(units: Sequence[_Unit]) -> tuple[str, ...]:
-    cut = _line_break(units)
-    return tuple(
-        "".join(unit.gap + unit.text for unit in line).strip()
-        for line in (units[:cut], units[cut:])
-        if line
-    )
+def _joined(units: Sequence[_Unit]) -> str:
+    return "".join(unit.gap + unit.text for unit in units).strip()
 
 
+@lru_cache(maxsize=4096)
 def _columns(text: str) -> int:
+    if text.isascii():
+        return len(text)
     unseen = ("Mn", "Me", "Cf")
     return sum(
         0
@@ -162,22 +160,25 @@ def _pauses(text: str) -> bool:
 def _units(timing: SentenceTiming) -> list[_Unit]:
     text = " ".join(timing.text.split())
     pieces = [piece for match in UNIT.finditer(text) for piece in _fitting(text, *match.span())]
-    places, times = _known_times(text, timing)
+    times = np.interp(np.array(pieces).ravel(), *_known_times(text, timing)).tolist()
     return [
         _Unit(
             text[start:end],
             " " if text[start - 1 : start] == " " else "",
-            float(np.interp(start, places, times)),
-            float(np.interp(end, places, times)),
+            times[2 * number],
+            times[2 * number + 1],
             _columns(text[start:end]),
             _pauses(text[start:end]),
         )
-        for start, end in pieces
+        for number, (start, end) in enumerate(pieces)
     ]
 
 
 def _fitting(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """A unit in pieces that fit a line; nearly always the unit itself."""
+    if _columns(text[start:end]) <= LINE_WIDTH:
+        yield start, end
+        return
     width = 0
     for place in range(start, end):
         columns = _columns(text[place])

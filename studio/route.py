@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engines import registry
-from engines.api import Capability, Controls, Engine, SpeechRequest, Voice
+from engines.api import Capability, Engine, SpeechRequest, Voice
 from engines.controls import validate
 from engines.errors import BadControl, BadText, UnknownLanguage, UnsupportedRuntime
 from engines.runtime import device as devices
@@ -48,7 +48,7 @@ class Router:
         for layer in (preset, starter):
             if layer and layer.engine == capability.name:
                 values.update(layer.controls)
-        values.update(request.controls)
+        values.update(_given_controls(request.controls))
         device, device_note = self._device(request.device, capability)
         return Plan(
             request=request,
@@ -57,7 +57,7 @@ class Router:
             voice=voice,
             language=request.language or (voice.languages or ("en",))[0],
             device=device,
-            controls=_controls(engine.controls, values),
+            controls=validate(engine.controls, values),
             seed=_seed(request.seed),
             sample_rate=capability.sample_rate,
             notes=notes + device_note,
@@ -108,7 +108,7 @@ class Router:
             return name, (f"{capability.title} runs on {name}, not on {self.settings.device}.",)
 
 
-def _controls(model: type[Controls], values: Mapping[str, object]) -> Controls:
+def _given_controls(values: object) -> Mapping[str, object]:
     if not isinstance(values, Mapping):
         raise BadControl(
             f"controls was {values!r:.80}.",
@@ -116,7 +116,7 @@ def _controls(model: type[Controls], values: Mapping[str, object]) -> Controls:
             "Send an object such as {} or leave it out.",
             param="controls",
         )
-    return validate(model, values)
+    return values
 
 
 def _seed(seed: object) -> int:

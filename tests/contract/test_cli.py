@@ -85,7 +85,7 @@ def test_every_format_by_its_ending_and_by_its_name(name: str, say, folder: Path
     assert a[:2] == b[:2]
 
 
-def test_a_streamed_wav_is_what_a_file_holds(say, folder: Path, capfdbinary) -> None:
+def test_a_streamed_wav_is_what_a_file_holds(tone, folder: Path, capfdbinary) -> None:
     assert main(["say", TEXT, "--engine", "tone", "--seed", "1", "-o", "x.wav", "-q"]) == 0
     assert capfdbinary.readouterr() == (b"", b"")
     assert main(["say", TEXT, "--engine", "tone", "--seed", "1", "-o", "-", "-q"]) == 0

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from http.client import HTTPResponse
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -191,7 +192,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(FIELDS | st.text(max_size=3), VALUES, max_size=5), st.booleans())
 @example({"controls": {"id": 10**400}}, False)
 @example({"voice": {"id": {"id": {"id": []}}}}, False)
@@ -204,13 +205,13 @@ def test_any_body_gets_sound_or_a_well_formed_error(client, values, alone) -> No
         assert error_of(answer)[0] in (400, 504)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=100))
 def test_any_bytes_get_a_well_formed_error(client, content) -> None:
     assert error_of(client.post(SPEECH, content=content, headers=JSON))[0] == 400
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(["engine", "language", "q", "x"]), st.text(max_size=10)))
 def test_any_query_gets_voices_or_a_well_formed_error(client, query) -> None:
     answer = client.get("/v1/audio/voices", params=query)
@@ -235,8 +236,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_has_come(tmp_path, monkey
                 if "chunked" in length:
                     for _ in range(10):
                         connection.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
-                answer = connection.recv(10_000)
-            assert answer.startswith(b"HTTP/1.1 413 ")
-            assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == (
-                "request_too_large"
-            )
+                answer = HTTPResponse(connection)
+                answer.begin()
+                assert answer.status == 413
+                assert json.loads(answer.read())["error"]["code"] == "request_too_large"
