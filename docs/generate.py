@@ -34,15 +34,13 @@ def engine_table() -> str:
 
 
 def _cell(capability: Capability, runtime: str) -> str:
-    """Every declared dtype of one pair; a pair that is not declared is refused."""
-    declared = [support for support in capability.support if support.runtime == runtime]
-    return (
-        ", ".join(
-            support.status if support.dtype == "native" else f"{support.status} ({support.dtype})"
-            for support in declared
-        )
-        or "–"
-    )
+    """What is declared for a pair; one that is not declared is refused, like one that says so."""
+    cells = []
+    for support in capability.support:
+        if support.runtime == runtime and support.status != "refused":
+            word = "yes" if support.status == "supported" else support.status
+            cells.append(word if support.dtype == "native" else f"{word} ({support.dtype})")
+    return ", ".join(cells) or "–"
 
 
 def with_table(readme: str) -> str:

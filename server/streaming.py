@@ -88,12 +88,17 @@ class SpeechResponse(Response):
                 job.cancel()
 
     async def _submit(self) -> Job:
-        submit, planners = self._context.studio.submit, self._context.planners
         try:
-            return await to_thread.run_sync(submit, self._request, limiter=planners)
+            return await to_thread.run_sync(self._plan, limiter=self._context.planners)
         except VivavoceError as error:
             error.param = FIELD_NAMES.get(error.param, error.param)
             raise
+
+    def _plan(self) -> Job:
+        studio, request = self._context.studio, self._request
+        if request.engine is not None:  # or its voice would be blamed for being another engine's
+            studio.controls(request.engine)
+        return studio.submit(request)
 
     def _start_headers(self, job: Job) -> list[tuple[bytes, bytes]]:
         plan = job.plan

@@ -10,6 +10,7 @@ Shapes: T samples of one call, at the delivered sample rate.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -169,14 +170,17 @@ class Master:
 
     def _rest(self, seconds: float) -> np.ndarray:
         """Everything that is held back, fading out, and silence."""
-        tail, self._tail = self._tail, NOTHING
-        size = min(self._fade, tail.size)
-        steady = tail.size - size
-        faded = np.concatenate((tail[:steady], tail[steady:] * _rise(size)[::-1] ** 2))
+        out = []
+        if self._tail.size:
+            tail, self._tail = self._tail, NOTHING
+            size = min(self._fade, tail.size)
+            steady = tail.size - size
+            fading = tail[steady:] * _rise(size)[::-1] ** 2
+            out.append(self._give(np.concatenate((tail[:steady], fading))))
         silence = np.zeros(round(seconds * self._sample_rate), np.float32)
-        out = np.concatenate((self._give(faded), self._leveller.flush(), silence))
+        out += [self._leveller.flush(), silence]
         self._position += silence.size
-        return out
+        return np.concatenate(out)
 
     def _give(self, samples: np.ndarray) -> np.ndarray:
         self._position += samples.size
@@ -184,9 +188,9 @@ class Master:
 
     def _timing(self) -> SentenceTiming:
         offset = (self._first - self._trimmer.dropped) / self._sample_rate
-        start_time = max(self._first, self._end) / self._sample_rate  # it may be cross-faded
-        self._end = self._position + self._tail.size
-        end_time = self._end / self._sample_rate
+        start = max(self._first, self._end)  # later than the first sample where it is cross-faded
+        self._end = self._position + self._tail.size if self._placed else start
+        start_time, end_time = start / self._sample_rate, self._end / self._sample_rate
         return SentenceTiming(
             index=self._utterance.index,
             text=self._utterance.source.strip(),
@@ -195,14 +199,15 @@ class Master:
             words=tuple(
                 CaptionWord(
                     text,
-                    min(max(start + offset, start_time), end_time),
-                    min(max(stop + offset, start_time), end_time),
+                    min(max(begins + offset, start_time), end_time),
+                    min(max(ends + offset, start_time), end_time),
                 )
-                for text, start, stop in source_words(self._utterance, self._words)
+                for text, begins, ends in source_words(self._utterance, self._words)
             ),
         )
 
 
+@lru_cache(maxsize=64)
 def _rise(size: int) -> np.ndarray:
     """A quarter sine from 0 to 1; its square and that of its mirror image add up to 1."""
     return np.sin(np.linspace(0, np.pi / 2, size, dtype=np.float32))

@@ -16,9 +16,10 @@ from functools import lru_cache
 import numpy as np
 
 NOTHING = np.zeros(0, np.float32)
-FRAME = 0.8  # seconds, about, that are levelled at a time; the first gain comes from the first
-HOPS_A_FRAME = 8
-HOPS_A_BLOCK = 4  # BS.1770 measures blocks of 0.4 s that start every 0.1 s
+HOP = 0.1  # seconds, about, from one measured block to the next, as in BS.1770
+HOP_STEP = 512  # samples; multiples of it are quickly transformed
+HOPS_A_BLOCK = 4
+HOPS_A_FRAME = 8  # a frame is levelled at a time; the first gain comes from the first one
 ABSOLUTE_GATE = -70.0  # LUFS
 RELATIVE_GATE = -10.0  # LU
 BINS_A_LU = 2
@@ -27,7 +28,7 @@ FAMILIAR = 6.0  # seconds after which a voice is known; measuring is the dearest
 SPARSE = 4  # then on one passage in so many stands for all
 MAX_SLEW = 2.0  # dB a second: slow enough not to be heard as a change of the voice
 MAX_GAIN = 30.0  # dB; more would only lift noise
-RUNS_A_FRAME = 512  # of samples that the limiter looks at as one: 1.3 to 2 ms
+RUN = 0.0015  # seconds, about, that the limiter looks at as one
 LOOKAHEAD = 8  # runs in which the gain could go down from 1 to 0
 RELEASE = 3.0  # of the gain a second: much slower than a pitch period, faster than a word
 
@@ -129,16 +130,17 @@ class Limiter:
     the ceiling; on both sides of a need the reduction comes and goes at an even pace.
 
     Args:
-        run: samples a run, a power of two; every `feed` takes a multiple of it.
+        run: samples a run, a power of two; every `feed` takes whole runs.
+        longest: runs in the longest `feed`.
         release: how much the reduction falls a run after a peak.
         ceiling: greatest magnitude that may leave, linear.
     """
 
-    def __init__(self, run: int, release: float, ceiling: float) -> None:
+    def __init__(self, run: int, longest: int, release: float, ceiling: float) -> None:
         self._run = run
         self._ceiling = ceiling
-        self._releases = release * np.arange(RUNS_A_FRAME)
-        self._attacks = np.arange(RUNS_A_FRAME + LOOKAHEAD) / LOOKAHEAD
+        self._releases = release * np.arange(longest)
+        self._attacks = np.arange(longest + LOOKAHEAD) / LOOKAHEAD
         up = np.arange(run, dtype=np.float32) / run
         self._slopes = np.stack((1 - up, up))
         self._reset()
@@ -207,12 +209,13 @@ class Leveller:
     def __init__(self, sample_rate: int, target: float | None, peak: float) -> None:
         self._sample_rate = sample_rate
         self._target = target
-        self._frame = 2 ** round(math.log2(FRAME * sample_rate))  # a power of two: the fastest FFT
-        self._hop = self._frame // HOPS_A_FRAME
+        self._hop = HOP_STEP * max(1, round(HOP * sample_rate / HOP_STEP))
+        self._frame = self._hop * HOPS_A_FRAME
         self._steps = np.arange(self._frame, dtype=np.float32)
         self._meter = LoudnessMeter(sample_rate)
-        run = self._frame // RUNS_A_FRAME
-        self._limiter = Limiter(run, RELEASE * run / sample_rate, 10 ** (peak / 20))
+        run = min(HOP_STEP, 2 ** round(math.log2(RUN * sample_rate)))
+        release = RELEASE * run / sample_rate
+        self._limiter = Limiter(run, self._frame // run, release, 10 ** (peak / 20))
         self._waiting: list[np.ndarray] = []
         self._waiting_size = 0
         self._flushed = True  # nothing is held back
@@ -243,7 +246,10 @@ class Leveller:
         rest = np.concatenate([NOTHING, *self._waiting])
         self._waiting, self._waiting_size = [], 0
         padding = -rest.size % self._hop
-        out = [self._level(np.pad(rest, (0, padding)), last=True)] if rest.size else []
+        out = []
+        if rest.size:
+            padded = np.concatenate((rest, np.zeros(padding, np.float32)))
+            out.append(self._level(padded, last=True))
         samples = np.concatenate([*out, self._limiter.flush()])
         self._passages += 1
         familiar = self._measured > FAMILIAR

@@ -33,7 +33,7 @@ class Desk:
         self._studio = studio
         self._new_take = new_take
         self._job: Job | None = None
-        self._status = ""  # what was last said of the take
+        self._said: dict[str, Any] = {}  # of the take; stands until something else is said
 
     def speak(self, request: SpeechRequest) -> Iterator[View]:
         """Speak a text into a new take, which replaces the old one once it sounds; views of it.
@@ -50,8 +50,7 @@ class Desk:
                 self.take = take
             elif shown.state == view.STOPPED and not take.frames:
                 shown = self.now(state=view.STOPPED, status="Stopped before the first sound.")
-            self._status = shown.status
-            yield dataclasses.replace(shown, seed=job.plan.seed, fixed=fixed)
+            yield self._say(shown, job.plan.seed, fixed)
 
     def speak_again(self, number: int, request: SpeechRequest) -> Iterator[View]:
         """Make one sentence of the take again, by a request that holds its text.
@@ -65,8 +64,7 @@ class Desk:
         _check_change(take, number, plan.sample_rate, made_with(plan), fixed)
         job = self._submit(dataclasses.replace(request, seed=plan.seed))
         for shown in self._follow(job, Retake(take, number, job)):
-            self._status = shown.status
-            yield dataclasses.replace(shown, seed=plan.seed, fixed=fixed)
+            yield self._say(shown, plan.seed, fixed)
 
     def taken(self) -> Take:
         """
@@ -98,7 +96,11 @@ class Desk:
 
     def now(self, **values: Any) -> View:
         """The take as it is, with something said about it."""
-        return view.of_take(self.take, **{"status": self._status, **values})
+        return view.of_take(self.take, **{**self._said, **values})
+
+    def _say(self, shown: View, seed: int, fixed: str) -> View:
+        self._said = {"status": shown.status, "seed": seed, "fixed": fixed}
+        return dataclasses.replace(shown, seed=seed, fixed=fixed)
 
     def _submit(self, request: SpeechRequest) -> Job:
         job = self._studio.submit(request)

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from engines.api import SpeechRequest
-from engines.errors import VivavoceError
+from engines.errors import InvalidRequest, VivavoceError
 from studio.studio import Studio
 from ui import choices, controls, export, view
 from ui.controls import ControlGroup
@@ -47,8 +47,8 @@ class Handlers:
     def again(self, visitor: gr.Request, event: gr.EventData, *form: Any) -> Iterator[Outputs]:
         """Make the sentence `event.number` again. Outputs: take, seed."""
         desk = self._desks.of(visitor.session_hash)
-        number = event._data["number"]
         try:
+            number = _sentence_number(event._data["number"])
             text = desk.sentence_text(number)
             yield from _shown(desk.speak_again(number, self._request((text, *form[1:]))))
         except VivavoceError as error:
@@ -61,7 +61,7 @@ class Handlers:
         """A file of the take. Outputs: take, file."""
         desk = self._desks.of(visitor.session_hash)
         try:
-            path = export.write(desk.taken(), event._data["what"], event._data["format"])
+            path = export.write(desk.taken(), str(event._data["what"]), str(event._data["format"]))
         except VivavoceError as error:
             return desk.now(state=view.FAILED, alert=view.alert(error)).as_json(), None
         return gr.skip(), str(path)
@@ -183,6 +183,12 @@ def _shown(views: Iterator[View]) -> Iterator[Outputs]:
     for shown in views:
         yield shown.as_json(), gr.skip() if shown.seed == seed else str(shown.seed)
         seed = shown.seed
+
+
+def _sentence_number(given: object) -> int:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise InvalidRequest(f"The sentence was {given!r:.80}.", "It takes a whole number.")
+    return given
 
 
 def _whole(seed: str) -> int | str | None:

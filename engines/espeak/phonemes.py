@@ -40,7 +40,7 @@ _SPELLINGS = str.maketrans(
 # What says nothing to this synthesiser: syllable dots, ties, links, brackets around the whole.
 _SILENT = set(".͜͡‿/[]-‑ˑ")
 # Narrow shades of a sound, left out where the voice does not have the shade.
-_SHADES = set("ʰʷˠˤ̥̬̪̯̩̚ʲ̞̝̠̟̻̺̹̜̈")
+_SHADES = set("ʰʷˠˤ̥̬̪̯̩̚ʲ̞̝̠̟̻̺̹̜̈ᵝ")
 # The nearest sounds, in order, where a voice lacks one that others have.
 _NEAREST = {
     "əʊ": ("oʊ",),
@@ -59,7 +59,7 @@ _NEAREST = {
     "ɦ": ("h",),
     "x": ("χ", "h", "k"),
     "χ": ("x", "h"),
-    "ç": ("x", "ʃ"),
+    "c\u0327": ("x", "ʃ"),
     "ɕ": ("ʃ",),
     "ʑ": ("ʒ",),
     "ʂ": ("ʃ",),
@@ -89,7 +89,8 @@ _NEAREST = {
     "ᵻ": ("ɪ", "ə"),
     "ɨ": ("ɪ", "i"),
     "ʊ": ("u",),
-    "u": ("ʊ",),
+    "u": ("ʊ", "ɯ"),
+    "ɯ": ("u", "ʊ"),
     "y": ("ʏ", "u"),
     "ʏ": ("y", "ʊ"),
     "ø": ("œ", "ɜ"),
@@ -229,6 +230,8 @@ def take_stock(
             ipa = _decomposed(heard[index].strip("ˈˌ"))
             if not set(ipa) & _NOT_IPA:
                 names.setdefault(ipa, name)
+    for ipa, name in list(names.items()):  # ä is the only a of some languages
+        names.setdefault("".join(c for c in ipa if c not in _SHADES), name)
     if "r" in names.values():
         names["r"] = "r"  # a broad transcription means the usual r of the language
     return Inventory(names)

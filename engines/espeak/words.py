@@ -60,25 +60,34 @@ class WordClock:
     def _close(self, ends: float, limit: int) -> Iterator[WordTime]:
         if self._open is None:
             return
-        start, end = self._in_text(self._open.start, self._open.end, limit)
-        if start < end:
-            begins = min(self._open.begins, ends)
-            yield WordTime(begins, ends, start, end - start)
+        pieces = self._pieces(self._open.start, self._open.end, limit)
+        characters = sum(end - start for start, end in pieces)
+        begins = min(self._open.begins, ends)
+        for start, end in pieces:
+            # "on the" is one word to the library: its parts share the time by their length
+            share = begins + (ends - begins) * (end - start) / characters
+            last = end == pieces[-1][1]
+            yield WordTime(begins, ends if last else share, start, end - start)
+            begins, characters = share, characters - (end - start)
 
-    def _in_text(self, start: int, end: int, limit: int) -> tuple[int, int]:
-        """The whole word at a place that the library named, at most up to `limit`."""
+    def _pieces(self, start: int, end: int, limit: int) -> list[tuple[int, int]]:
+        """The words from a place that the library named to `limit`, where it names the next."""
         text = self._spoken
-        if not any(map(str.isalnum, text[start:end])):
-            word = next((i for i in range(start, limit) if text[i].isalnum()), None)
-            if word is not None:
-                start = end = word
-        while end < limit and _goes_on(text[end : min(end + 2, limit)]):
-            end += 1
-        while start < end and text[end - 1].isspace():
-            end -= 1
-        while start < end and text[start].isspace():
-            start += 1
-        return start, end
+        if not any(map(_in_word, text[start:end])):
+            word = next((i for i in range(start, limit) if _in_word(text[i])), None)
+            if word is None:  # a sign that it speaks, such as %
+                return [(start, end)] if text[start:end].strip() else []
+            start = end = word
+        pieces = []
+        while True:
+            while end < limit and _goes_on(text[end : min(end + 2, limit)]):
+                end += 1
+            trimmed = start + len(text[start:end].rstrip())
+            pieces.append((start, trimmed))
+            following = next((i for i in range(end, limit) if _in_word(text[i])), None)
+            if following is None:
+                return pieces
+            start = end = following
 
 
 def _goes_on(rest: str) -> bool:

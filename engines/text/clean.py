@@ -48,16 +48,19 @@ def clean(text: str) -> tuple[str, tuple[str, ...]]:
     Raises:
         BadText: empty, nothing to speak, lone surrogates, or a malformed `[pause]`.
     """
-    _refuse_surrogates(text)
     cleaned = _LINE_ENDS.sub("\n", text).replace("\u2029", "\n\n").replace("\t", " ")
-    cleaned, emoji = _EMOJI.subn("", cleaned)
+    emoji = marks = 0
+    if not text.isascii():
+        _refuse_surrogates(text)
+        cleaned, emoji = _EMOJI.subn("", cleaned)
     cleaned, controls, unreadable = _drop_characters(cleaned)
-    cleaned = _JOINERS.sub("", cleaned)
-    length = len(cleaned)
-    cleaned = _thin_out_marks(cleaned)
-    marks = length - len(cleaned)
-    # composing takes a few characters apart for good, so that a pile may have grown by one
-    cleaned = _thin_out_marks(unicodedata.normalize("NFC", cleaned))
+    if not cleaned.isascii():
+        cleaned = _JOINERS.sub("", cleaned)
+        length = len(cleaned)
+        cleaned = _thin_out_marks(cleaned)
+        marks = length - len(cleaned)
+        # composing takes a few characters apart for good, so that a pile may have grown by one
+        cleaned = _thin_out_marks(unicodedata.normalize("NFC", cleaned))
     _refuse_unspeakable(text, cleaned)
     check_marks(cleaned)
     counts = (

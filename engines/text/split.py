@@ -19,9 +19,8 @@ _LIST_NUMBER = re.compile(r"\s*\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]\s*")
 _CLOSING = re.compile(r"[)\]}\"'”’»«›‹」』】）〉》〕］｝]+(?=\s|\Z)")
 # sentence marks of scripts that the library knows less well
 _OTHER_ENDS = re.compile(r"[།༎៕។᠃᠉።፧۔։][)\]”’»]*\s*")
-_LAST_TOKEN = re.compile(r"[^\s(\[{\"'“„«]*\Z")
+_OPENERS = "([{\"'“„«"
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.){2,}")
-_DAY_NUMBER = re.compile(r"(?P<before>[^\W\d_]+)\s+\d{1,2}\.\Z")
 _CUTS = (re.compile(r"[;:,—–、，；：،؛]\s+|[、，；：。！？]|\s[—–]\s"), re.compile(r"\s+"))
 
 
@@ -161,18 +160,16 @@ def _goes_on(sentence: str, following: str, words: Words) -> bool:
         return True
     if not bare.endswith("."):
         return False
-    tail = bare[-40:]
-    match = _LAST_TOKEN.search(tail)
-    token = match[0] if match else ""
+    *before, token = bare.split()[-2:]
+    token = token.lstrip(_OPENERS)
     if token in words.before_number:
         return head.isdigit()
     if token in words.abbreviations or token in words.more_abbreviations:
         return token not in words.final_abbreviations or head.islower()
     if len(token) == 2 and token[0].isalpha():
         return head.islower() or (token[0].isupper() and token != words.lone_word)
-    day = _DAY_NUMBER.search(tail)
-    if day and day["before"].lower() in words.ordinal_cues:
-        return True
+    if token[:-1].isdecimal() and len(token) <= 3 and before:
+        return before[0].lower() in words.ordinal_cues
     return bool(_DOTTED.fullmatch(token)) and (head.islower() or head.isdigit())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from engines.api import Capability, Span, Utterance
 from engines.text import pauses
@@ -45,9 +44,7 @@ def utterances(
         BadText: a malformed pause mark, when it is reached.
         BadLexicon, StorageError: a file of the lexicon is broken, before the first utterance.
     """
-    front = _FrontEnd(text, language, lexicon.matcher(language), capability)
-    for index, utterance in enumerate(front.run()):
-        yield replace(utterance, index=index)
+    yield from _FrontEnd(text, language, lexicon.matcher(language), capability).run()
 
 
 class _FrontEnd:
@@ -60,6 +57,7 @@ class _FrontEnd:
         self._matcher = matcher
         self._capability = capability
         self._window = max(WINDOW, 2 * capability.max_chars)
+        self._made = 0
 
     def run(self) -> Iterator[Utterance]:
         position = 0
@@ -75,7 +73,7 @@ class _FrontEnd:
                 yield from self._sentence(sentence, rest, joined)
                 joined = not self._closes(sentence)
             if mark and pause is not None and not spoken:
-                yield Utterance((), self._language, pause_after=pause, start=mark.start)
+                yield self._utterance((), mark.start, pause)
             position = after
 
     def _pause_run(self, first: pauses.PauseMark) -> tuple[int, float]:
@@ -105,20 +103,22 @@ class _FrontEnd:
     def _sentence(self, sentence: Sentence, rest: float, joined: bool) -> Iterator[Utterance]:
         spans = self._read(sentence)
         if not speakable("".join(span.spoken for span in spans)):
-            source = self._text[sentence.start : sentence.end]
-            yield Utterance((Span(source, ""),), self._language, rest, start=sentence.start)
+            silent = Span(self._text[sentence.start : sentence.end], "")
+            yield self._utterance((silent,), sentence.start, rest, joined)
             return
         parts = pieces(spans, self._capability.max_chars)
         for number, part in enumerate(parts):
-            utterance = Utterance(
-                part.spans,
-                self._language,
-                start=sentence.start + part.offset,
-                joined=joined or number > 0,
-            )
+            start = sentence.start + part.offset
             last = number == len(parts) - 1
-            pause = rest if last else pauses.by_punctuation(utterance.spoken)
-            yield replace(utterance, pause_after=pause)
+            pause = rest if last else pauses.by_punctuation(part.spans[-1].spoken)
+            yield self._utterance(part.spans, start, pause, joined or number > 0)
+
+    def _utterance(
+        self, spans: tuple[Span, ...], start: int, pause: float, joined: bool = False
+    ) -> Utterance:
+        index = self._made
+        self._made += 1
+        return Utterance(spans, self._language, pause, index, start, joined)
 
     def _read(self, sentence: Sentence) -> list[Span]:
         """The sentence as it is spoken: the lexicon first, then numbers and the like."""

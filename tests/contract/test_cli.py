@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -331,3 +332,22 @@ def test_the_help_of_say_lists_what_there_is(tone, capsys) -> None:
     text = capsys.readouterr().out
     for part in ("wav, ", "frequency: a number from 50 to 2000", "audiobook: ", "--captions"):
         assert part in text
+
+
+def test_the_last_sentence_of_a_long_text_is_spoken_like_the_first(folder: Path) -> None:
+    """With the real engine: what it does in one process must not add up from text to text."""
+    Path("book.txt").write_text("The birch canoe slid. " * 250)
+    argv = ["say", "-f", "book.txt", "-o", "x.wav", "--captions", "x.vtt", "--set", "variation=0"]
+    assert main([*argv, "--quiet"]) == 0
+    times = re.findall(
+        r"(\d\d):(\d\d):([\d.]+) -->.* (\d\d):(\d\d):([\d.]+)", Path("x.vtt").read_text()
+    )
+    lengths = []
+    for line in times:
+        begin, end = (
+            float(h) * 3600 + float(m) * 60 + float(s) for h, m, s in (line[:3], line[3:])
+        )
+        lengths.append(end - begin)
+    assert len(lengths) == 250
+    assert max(lengths) - min(lengths) < 0.02
+    assert sum(lengths) < seconds(Path("x.wav")) < 2 * sum(lengths)

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from engines.text.normalise.context import Reading
 from engines.text.normalise.words import Words
 
 _SENTENCE_END = re.compile(r"[\s)\]}\"'”’»]*\Z")
 
+_HEAD = re.compile(r"[^\W\d_]+(?=\.)")
+
 
 class Abbreviations:
-    """Reads the abbreviations of one language."""
+    """Reads the abbreviations of one language.
+
+    Attributes:
+        pattern: finds where one may begin; the group "head" is a word before a dot.
+        heads: what such a word has to be.
+    """
 
     def __init__(self, words: Words) -> None:
         self._full = {_squeeze(short): full for short, full in words.abbreviations.items()}
         self._before_number = {_squeeze(s): full for s, full in words.before_number.items()}
-        self._pattern = _any_of(words.abbreviations)
-        self._number_pattern = _any_of(words.before_number, r"(?=\s?\d)")
-
-    @property
-    def firsts(self) -> set[str]:
-        """The characters that they start with."""
-        return {short[0] for short in (*self._full, *self._before_number)}
+        every = [*self._full, *self._before_number]
+        self.heads = frozenset(_HEAD.match(short)[0] for short in every if _HEAD.match(short))  # type: ignore[index]
+        others = [short for short in every if not _HEAD.match(short)]
+        self.pattern = rf"(?<![\w.])(?:(?P<head>[^\W\d_]+)(?=\.)|{_any_of(others)}(?!\w))"
+        self._number_pattern = re.compile(_any_of(words.before_number) + r"(?=\s?\d)")
+        self._pattern = re.compile(_any_of(words.abbreviations) + r"(?!\w)")
 
     def read(self, text: str, start: int, end: int) -> Reading | None:
         match = self._number_pattern.match(text, start, end)
@@ -44,11 +51,10 @@ def _squeeze(short: str) -> str:
     return "".join(short.split())
 
 
-def _any_of(shorts: object, after: str = "") -> re.Pattern[str]:
-    """A pattern of the abbreviations; a dot inside may be followed by a space or not."""
+def _any_of(shorts: Iterable[str]) -> str:
+    """A pattern of abbreviations; a dot inside may be followed by a space or not."""
     alternatives = []
-    for short in sorted(shorts, key=len, reverse=True):  # type: ignore[call-overload]
+    for short in sorted(shorts, key=len, reverse=True):
         squeezed = re.escape(_squeeze(short))
         alternatives.append(re.sub(r"\\\.(?=.)", r"\\.\\s?", squeezed))
-    pattern = "|".join(alternatives) or "(?!)"
-    return re.compile(rf"(?<![\w.])(?:{pattern}){after}(?!\w)")
+    return rf"(?<![\w.])(?:{'|'.join(alternatives) or '(?!)'})"

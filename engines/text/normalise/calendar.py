@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date
 
 from engines.text.languages import primary
 from engines.text.normalise.context import Reading, word_before
 from engines.text.normalise.grammar import Amount, Grammar
 
-_ISO = re.compile(r"(?<![\w.,/-])(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?![\d-])(?P<t>T(?=\d\d:))?")
+_ISO = re.compile(r"(?<![\w.,/-])(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?![\d-])(?:T(?=\d\d:))?")
 _YEAR_FIRST = re.compile(
     r"(?<![\w.,/-])(?P<y>\d{4})(?P<mark>[./])(?P<m>\d{1,2})(?P=mark)(?P<d>\d{1,2})(?![\d/])"
 )
@@ -22,9 +23,15 @@ _DAY_AND_MONTH = re.compile(r"(?<![\w.,/-])(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?!\d
 _FIELDS = re.compile(r"(?P<field>y+|[ML]+|d+)\.?|'[^']*'")
 _HALF_DAY = r"\s?(?P<half>[ap])\.?\s?m\b\.?"
 
+Say = Callable[[re.Match[str], str], str]  # a match, the word before it → words, or ""
+
 
 class Calendar:
-    """Reads dates and times in one language."""
+    """Reads dates and times in one language.
+
+    Attributes:
+        leading: pattern of what may stand before the number that a date begins with.
+    """
 
     def __init__(self, grammar: Grammar, language: str) -> None:
         self._grammar = grammar
@@ -35,16 +42,18 @@ class Calendar:
         self._dotted = "." in pattern
         self._english = primary(language) == "en"
         self._names = _month_names(grammar)
+        self._written_in_digits: tuple[tuple[re.Pattern[str], Say], ...] = (
+            (_ISO, self._ordered),
+            (_YEAR_FIRST, self._ordered),
+            (_NUMERIC, self._numeric),
+            (_DAY_AND_MONTH, self._without_year),
+        )
         self._compile_named_dates()
         self._compile_clock()
 
-    @property
-    def names(self) -> list[str]:
-        """Words that a date may begin with."""
-        return list(self._names)
-
     def _compile_named_dates(self) -> None:
         months = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
+        self.leading = rf"(?<!\w)(?i:{months})\.?" if self._english else "(?!)"
         tails = "|".join(map(re.escape, self._words.date_words))
         tail = rf"(?:\s?(?P<tail>{tails}))?" if tails else ""
         ordinal = self._words.ordinals or "(?!)"
@@ -71,24 +80,25 @@ class Calendar:
         self._hour = re.compile(rf"(?<![\w:.,])(?P<h>\d{{1,2}})(?:{alone})(?!\w)")
 
     def read_date(self, text: str, start: int, end: int) -> Reading | None:
-        before = word_before(text, start)
-        for pattern in (_ISO, _YEAR_FIRST):
+        for pattern, said_by in self._written_in_digits:
             match = pattern.match(text, start, end)
-            said = match and self._said(int(match["y"]), int(match["m"]), int(match["d"]), before)
+            said = match and said_by(match, word_before(text, start))
             if match and said:
-                return match.end(), said + (" " if match.groupdict().get("t") else "")
-        match = _NUMERIC.match(text, start, end)
-        said = match and self._numeric(match, before)
-        if match and said:
-            return match.end(), said
-        match = _DAY_AND_MONTH.match(text, start, end) if self._dotted else None
-        if match and (
-            before.lower() in self._words.ordinal_cues or text[match.end() : end].strip()
-        ):
-            said = self._said(None, int(match["m"]), int(match["d"]), before)
-            if said:
                 return match.end(), said
-        return self._named(text, start, end, before)
+        return self._named(text, start, end)
+
+    def _ordered(self, match: re.Match[str], before: str) -> str:
+        said = self._said(int(match["y"]), int(match["m"]), int(match["d"]), before)
+        # the T before a time of day is not said
+        return said + " " if said and match[0].endswith("T") else said
+
+    def _without_year(self, match: re.Match[str], before: str) -> str:
+        """ "21.11." in languages that write dates with dots; at the end of a sentence it is a date
+        only where the word before shows that."""
+        at_end = not match.string[match.end() :].strip()
+        if not self._dotted or (at_end and before.lower() not in self._words.ordinal_cues):
+            return ""
+        return self._said(None, int(match["m"]), int(match["d"]), before)
 
     def _numeric(self, match: re.Match[str], before: str) -> str:
         if match["mark"] == "." and len(match["y"]) == 2 and not self._dotted:
@@ -148,7 +158,7 @@ class Calendar:
         say = self._words.year
         return say(self._numbers, year, "date") if say else self._numbers.cardinal(year)
 
-    def _named(self, text: str, start: int, end: int, before: str) -> Reading | None:
+    def _named(self, text: str, start: int, end: int) -> Reading | None:
         """A date whose month is a word: the word stays as it was written."""
         match = self._day_first.match(text, start, end)
         swapped = False
@@ -157,6 +167,7 @@ class Calendar:
             swapped = True
         if not match or not 1 <= int(match["d"]) <= 31:
             return None
+        before = word_before(text, start)
         name = self._names[match["m"].lower()]
         short = len(name) > len(match["m"])
         month = name if short else match["m"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from babel.numbers import get_currency_symbol, get_territory_currencies
 
@@ -160,12 +161,17 @@ _KRONE = {"sv": "SEK", "no": "NOK", "da": "DKK", "is": "ISK"}
 
 
 class Quantities:
-    """Reads numbers that come with something: a currency, a unit, another number."""
+    """Reads numbers that come with something: a currency, a unit, another number.
+
+    Attributes:
+        leading: pattern of what may stand before an amount of money.
+    """
 
     def __init__(self, grammar: Grammar, calendar: Calendar) -> None:
         self._grammar = grammar
         self._calendar = calendar
         self._currencies = _currencies(grammar)
+        self.leading = rf"(?<!\w)(?:{_any_of(self._currencies)})"
         n = grammar.numeral
         symbols = _any_of(self._currencies)
         magnitudes = _any_of(grammar.words.magnitudes)
@@ -187,11 +193,6 @@ class Quantities:
         self._money_range = re.compile(
             rf"(?<!\w)(?P<symbol>{symbols})\s?(?P<a>{n})\s?[–—-]\s?(?P<b>{n}){scale}(?!\w)"
         )
-
-    @property
-    def names(self) -> list[str]:
-        """Words and signs that an amount of money may begin with."""
-        return list(self._currencies)
 
     def read(self, text: str, start: int, end: int) -> Reading | None:
         return (
@@ -280,8 +281,8 @@ def _rises(low: Amount, high: Amount) -> bool:
     return low.value < high.value or (_is_year(low) and len(high.integer) == 2)
 
 
-def _any_of(signs: object) -> str:
-    return "|".join(map(re.escape, sorted(signs, key=len, reverse=True)))  # type: ignore[call-overload]
+def _any_of(signs: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(signs, key=len, reverse=True)))
 
 
 def _currencies(grammar: Grammar) -> dict[str, str]:

@@ -1,0 +1,173 @@
+"""Chromium on the real page of the real program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import ROOT, ServerProcess, server_process
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+ARTIFACTS = ROOT / "artifacts"
+PATIENCE = 30_000  # milliseconds for something that happens at once on an idle machine
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with server_process(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Page:
+    """The studio in a window, and what a person does there.
+
+    `strays` are requests that went to any other host, `complaints` errors in its console.
+    """
+
+    def __init__(self, browser: Any, url: str, **context: Any) -> None:
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, **context}
+        )
+        self.context.set_default_timeout(PATIENCE)
+        self.tab = self.context.new_page()
+        self.strays: list[str] = []
+        self.complaints: list[str] = []
+        self.tab.on("request", lambda request: self._note(request.url, url))
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.goto(url)
+        self.tab.wait_for_selector(".vv-take")
+        self.tab.wait_for_function("window.vivavoce && document.querySelector('#vv-text textarea')")
+
+    def _note(self, asked: str, url: str) -> None:
+        if not asked.startswith((url, "data:", "blob:")):
+            self.strays.append(asked)
+
+    def write(self, text: str) -> None:
+        self.tab.fill("#vv-text textarea", text)
+
+    @property
+    def text(self) -> str:
+        return self.tab.input_value("#vv-text textarea")
+
+    def speak(self, text: str) -> None:
+        """Speak a text to its end."""
+        self.write(text)
+        self.tab.click("#vv-speak")
+        self.wait_for_state("done")
+
+    def choose(self, label: str, choice: str) -> None:
+        """Pick from a list by its beginning."""
+        self.tab.get_by_label(label, exact=True).click()
+        self.tab.get_by_role("option", name=choice).first.click()
+
+    def state(self) -> str:
+        return self.tab.eval_on_selector(".vv-take", "panel => panel.dataset.state")
+
+    def wait_for_state(self, *states: str) -> None:
+        self.tab.wait_for_function(
+            "states => states.includes(document.querySelector('.vv-take').dataset.state)",
+            arg=list(states),
+        )
+
+    def wait_for(self, expression: str) -> None:
+        self.tab.wait_for_function(expression)
+
+    def player(self, name: str) -> Any:
+        return self.tab.evaluate(f"window.vivavoce.player.{name}")
+
+    def wait_until_it_sounds(self) -> None:
+        """The position moves and the signal that goes to the loudspeaker is no silence."""
+        self.tab.wait_for_function(
+            """() => {
+                const { player } = window.vivavoce;
+                if (!player.playing || player.waiting) return false;
+                if (window.heard !== player.output) {
+                    window.heard = player.output;
+                    window.ear = player.context.createAnalyser();
+                    player.output.connect(window.ear);
+                    window.heardAt = player.position;
+                }
+                const signal = new Float32Array(window.ear.fftSize);
+                window.ear.getFloatTimeDomainData(signal);
+                const loudest = Math.max(...signal.map(Math.abs));
+                return loudest > 0.01 && player.position > window.heardAt;
+            }"""
+        )
+
+    def rows(self) -> list[str]:
+        return self.tab.locator(".vv-list .vv-text").all_inner_texts()
+
+    def alert(self) -> str:
+        self.tab.wait_for_selector(".vv-alert:not([hidden])")
+        return self.tab.inner_text(".vv-alert")
+
+    def download(self, what: str) -> Path:
+        with self.tab.expect_download() as started:
+            self.tab.click(f"[data-download='{what}']")
+        target = Path(started.value.path()).with_name(started.value.suggested_filename)
+        started.value.save_as(target)
+        return target
+
+    def drop(self, data: bytes, name: str = "text.txt") -> None:
+        self.tab.evaluate(
+            """([bytes, name]) => {
+                const carried = new DataTransfer();
+                carried.items.add(new File([new Uint8Array(bytes)], name, { type: "text/plain" }));
+                const options = { dataTransfer: carried, bubbles: true, cancelable: true };
+                const target = document.querySelector("#vv-text textarea");
+                for (const kind of ["dragover", "drop"])
+                    target.dispatchEvent(new DragEvent(kind, options));
+            }""",
+            [list(data), name],
+        )
+
+    def picture(self, name: str) -> None:
+        ARTIFACTS.mkdir(exist_ok=True)
+        self.tab.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than its window."""
+        return self.tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+@pytest.fixture
+def open_page(chromium: Any, server: ServerProcess) -> Iterator[Any]:
+    """Opens the page in a window of its own; afterwards nothing may have gone astray there."""
+    pages: list[Page] = []
+
+    def opened(url: str | None = None, **context: Any) -> Page:
+        pages.append(Page(chromium, url or server.url, **context))
+        return pages[-1]
+
+    yield opened
+    for page in pages:
+        page.context.close()
+        assert page.strays == []
+        assert page.complaints == []
+
+
+@pytest.fixture
+def page(open_page: Any) -> Page:
+    return open_page()
