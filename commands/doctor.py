@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from commands import console, flags
-from commands.probe import Import, probe
 from engines.errors import VivavoceError
 from studio.settings import Settings
 
@@ -100,16 +99,34 @@ def python_version(_: Settings) -> Iterator[Finding]:
 
 
 def packages(_: Settings) -> Iterator[Finding]:
-    found = list(probe(REQUIREMENTS))
+    from commands import probe
+
+    print("Importing every package, which takes a moment …", file=sys.stderr)
+    found = list(probe.probe([wanted.name for wanted in probe.requirements(REQUIREMENTS)]))
     broken = [result for result in found if not result.ok]
     for result in broken:
-        yield Finding("bad", _import_failure(result), "Run `make app`, which installs the lock.")
-    versions = ", ".join(f"{r.package} {r.detail}" for r in found if r.ok)
-    yield Finding("good", f"{len(found) - len(broken)} packages import: {versions}")
+        yield Finding(
+            "bad",
+            f"The package {result.package} does not import: {result.detail}",
+            "Run `make app`, which installs what is missing.",
+        )
+    versions = {result.package: result.detail for result in found if result.ok}
+    pins = {pin.name: pin.specifier for pin in probe.requirements(_lock())}
+    for name, version in versions.items():
+        if name in pins and not pins[name].contains(version, prereleases=True):
+            yield Finding(
+                "odd",
+                f"{name} {version} is installed, {_lock().name} names {pins[name]}.",
+                "Run `make app`, which installs what is named there.",
+            )
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    yield Finding("good", f"{len(versions)} packages import: {listed}")
 
 
-def _import_failure(result: Import) -> str:
-    return f"The package {result.package} does not import: {result.detail}"
+def _lock() -> Path:
+    """The pins of the environment that this Python belongs to."""
+    xla = Path(sys.prefix).name == ".venv-xla"
+    return ROOT / ("requirements-xla.txt" if xla else "requirements.txt")
 
 
 def ffmpeg(_: Settings) -> Iterator[Finding]:

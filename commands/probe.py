@@ -12,7 +12,13 @@ from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 300  # for all packages together; torch alone takes some seconds on a cold disk
+NOT_LOADED = {"torchcodec"}  # wants a system's ffmpeg; coqui-tts only looks whether it is there
+ON_TORCHAUDIO = {"torchaudio", "coqui-tts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +30,16 @@ class Import:
     detail: str
 
 
-def chosen(requirements: Path) -> list[str]:
-    """Distribution names of a requirements file that apply to this machine."""
-    from packaging.requirements import Requirement
-
-    lines = (line.split("#")[0].strip() for line in requirements.read_text("utf-8").splitlines())
+def requirements(file: Path) -> list[Requirement]:
+    """What a requirements file asks for on this machine."""
+    lines = (line.split("#")[0].strip() for line in file.read_text("utf-8").splitlines())
     wanted = [Requirement(line) for line in lines if line and not line.startswith("-")]
-    return [r.name for r in wanted if r.marker is None or r.marker.evaluate()]
+    return [each for each in wanted if each.marker is None or each.marker.evaluate()]
 
 
-def probe(requirements: Path) -> Iterator[Import]:
-    """Import every package of a requirements file, one process for as many as import well."""
-    waiting = chosen(requirements)
+def probe(packages: Sequence[str]) -> Iterator[Import]:
+    """Import packages, one process for as many as import well."""
+    waiting = list(packages)
     while waiting:
         for result in _run(waiting):
             waiting.remove(result.package)
@@ -45,9 +49,8 @@ def probe(requirements: Path) -> Iterator[Import]:
 def _run(packages: Sequence[str]) -> list[Import]:
     """What one process found; ends with the package that crashed it, if one did."""
     command = [sys.executable, "-m", "commands.probe", *packages]
-    root = Path(__file__).resolve().parent.parent
     try:
-        ran = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=SECONDS)
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
         output, end = ran.stdout, f"the process ended with code {ran.returncode}"
     except subprocess.TimeoutExpired as error:
         output = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
@@ -61,7 +64,7 @@ def _run(packages: Sequence[str]) -> list[Import]:
 
 def module_name(package: str) -> str:
     """The module by which a distribution is imported: `coqui-tts` is `TTS`."""
-    distribution = _canonical(package)
+    distribution = canonicalize_name(package)
     modules = [
         module
         for module, owners in _owners().items()
@@ -75,11 +78,9 @@ def module_name(package: str) -> str:
 def _owners() -> dict[str, set[str]]:
     """Top-level modules and the distributions that bring them."""
     found = metadata.packages_distributions()
-    return {module: {_canonical(owner) for owner in owners} for module, owners in found.items()}
-
-
-def _canonical(distribution: str) -> str:
-    return distribution.lower().replace("_", "-")
+    return {
+        module: {canonicalize_name(owner) for owner in owners} for module, owners in found.items()
+    }
 
 
 def main(packages: Sequence[str]) -> None:
@@ -89,12 +90,21 @@ def main(packages: Sequence[str]) -> None:
     for package in packages:
         try:
             version = metadata.version(package)
-            import_module(module_name(package))
+            _load(package)
             line = f"yes\t{version}"
         except Exception as error:  # any failure of a foreign package is the answer asked for
             why = next((part for part in str(error).splitlines() if part.strip()), "")
             line = f"no\t{type(error).__name__}: {why.strip()}"
         print(f"import\t{package}\t{line}", file=out, flush=True)
+
+
+def _load(package: str) -> None:
+    if package in ON_TORCHAUDIO:
+        from engines.runtime import torchaudio_standin
+
+        torchaudio_standin.prepare()
+    if package not in NOT_LOADED:
+        import_module(module_name(package))
 
 
 if __name__ == "__main__":

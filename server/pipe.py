@@ -10,8 +10,8 @@ import time
 from engines.errors import Cancelled
 
 CAPACITY = 1024 * 1024  # bytes held for a client that is slower than the engine
-GATHER_BYTES = 64 * 1024
-GATHER_SECONDS = 0.02
+GATHER_BYTES = 256 * 1024
+GATHER_SECONDS = 0.05
 PATIENCE = 60.0  # seconds without one byte taken after which a client counts as gone
 
 

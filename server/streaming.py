@@ -28,6 +28,7 @@ log = logging.getLogger("vivavoce.server")
 
 # what the studio calls a field → what the body calls it
 FIELD_NAMES: dict[str | None, str] = {"text": "input", "engine": "model"}
+DELTA_BYTES = 24 * 1024  # a multiple of 3, so that base64 needs no padding in between
 NOTE_LENGTH = 1000  # characters; proxies refuse long headers
 PCM_RATE = 24_000  # Hz; OpenAI's clients count on it where no header can tell
 TOKENS_A_SECOND = 20  # as OpenAI's speech models count sound
@@ -132,7 +133,7 @@ class SpeechResponse(Response):
         try:
             while block:
                 with anyio.fail_after(PATIENCE):  # a client may stop reading and yet stay
-                    await send(_body(_delta(block) if self._sse else block, more=True))
+                    await send(_body(_deltas(block) if self._sse else block, more=True))
                 block = await pipe.get(gather=True)
             if self._sse:
                 last = _done(job)
@@ -188,9 +189,17 @@ def _event(value: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
-def _delta(block: bytes) -> bytes:
-    audio = base64.b64encode(block).decode("ascii")
-    return _event({"type": "speech.audio.delta", "audio": audio})
+def _deltas(block: bytes) -> bytes:
+    """A block as events, short enough for clients that limit the length of a line."""
+    return b"".join(
+        _event(
+            {
+                "type": "speech.audio.delta",
+                "audio": base64.b64encode(block[start : start + DELTA_BYTES]).decode("ascii"),
+            }
+        )
+        for start in range(0, len(block), DELTA_BYTES)
+    )
 
 
 def _done(job: Job) -> bytes:

@@ -55,6 +55,7 @@ class StreamEncoder:
     ) -> None:
         self.sample_rate = fmt.rate_for(output_rate or sample_rate)
         self._encoder = open_encoder(fmt, self.sample_rate, tags, streaming=streaming)
+        self._empty = True
         self._resampler = None
         if self.sample_rate != sample_rate:
             from soxr import ResampleStream
@@ -72,16 +73,18 @@ class StreamEncoder:
         Raises:
             EngineFailure: the encoder broke.
         """
+        self._empty = self._empty and not samples.size
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(samples)
         return self._encoder.feed(samples)
 
     def close(self) -> bytes:
         """The end of the output."""
-        rest = b""
+        # without a sample some formats have not even a header, and players refuse the file
+        rest = self.feed(np.zeros(1, np.float32)) if self._empty else b""
         if self._resampler is not None:
             last = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-            rest = self._encoder.feed(last)
+            rest += self._encoder.feed(last)
         return rest + self._encoder.close()
 
     def abort(self) -> None:

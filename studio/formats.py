@@ -86,7 +86,7 @@ class Tags:
 
     @property
     def title(self) -> str:
-        title = _plain(self.text)
+        title = _plain(self.text) or "Speech"
         return title if len(title) <= TITLE_LENGTH else title[: TITLE_LENGTH - 1].rstrip() + "…"
 
     @property

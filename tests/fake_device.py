@@ -24,6 +24,20 @@ class FakeClock:
         return self.now
 
 
+class Interruption(CancelToken):
+    """Never set; lets a test act at a given look at it, that is: between two steps of another."""
+
+    def __init__(self, look: int, action: Callable[[], None]) -> None:
+        super().__init__()
+        self._looks_left = look
+        self._action = action
+
+    def raise_if_set(self) -> None:
+        self._looks_left -= 1
+        if self._looks_left == 0:
+            self._action()
+
+
 class FakeDevice:
     """Memory that really runs out: `take` raises MemoryError.
 

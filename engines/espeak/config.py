@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from engines.api import Controls
-from engines.espeak.protocol import Settings
+from engines.espeak.request import Settings
 from engines.espeak.voices import installed
 
 # Words a minute that the library keeps to; the rest is reached by stretching its sound.

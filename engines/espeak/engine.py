@@ -28,14 +28,14 @@ from engines.espeak.config import VOICE_DEFAULT, EspeakControls, derive
 from engines.espeak.marking import Marked, mark
 from engines.espeak.phonemes import Inventory, read_tables, take_stock
 from engines.espeak.pool import Pool, WorkerLost
-from engines.espeak.protocol import Request, Settings
+from engines.espeak.request import Request, Settings
 from engines.espeak.stretch import Stretcher
 from engines.espeak.voices import LanguageVoice, Variant, as_voice, installed
 from engines.espeak.words import WordClock
 from engines.voices import unknown_voice
 
 SAMPLE_RATE = 22050  # Hz, of all its voices
-MOST_WORKERS = 4
+LEAST_WORKERS, MOST_WORKERS = 2, 4  # one that waits for a slow listener must not stop the others
 
 _CPU_ONLY = "eSpeak NG computes on the CPU only, hundreds of times faster than speech."
 _HURRIED = Settings(rate=449, noise=1)
@@ -72,7 +72,7 @@ class EspeakEngine:
     controls: ClassVar[type[Controls]] = EspeakControls
 
     def __init__(self, context: EngineContext) -> None:  # noqa: ARG002 - of the protocol
-        self._pool = Pool(min(MOST_WORKERS, os.cpu_count() or 1))
+        self._pool = Pool(min(MOST_WORKERS, max(LEAST_WORKERS, os.cpu_count() or 1)))
         self._inventories: dict[str, Inventory] = {}
         self._stock_taking = threading.Lock()
 

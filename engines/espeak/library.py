@@ -6,9 +6,8 @@ import ctypes as c
 import os
 import struct
 from collections.abc import Callable
-from pathlib import Path
 
-from engines.espeak.protocol import Settings, WordEvent
+from engines.espeak.protocol import Values, WordEvent
 
 BUFFER_MS = 500  # audio handed over at once: small for the listener, few calls for us
 
@@ -16,7 +15,7 @@ BUFFER_MS = 500  # audio handed over at once: small for the listener, few calls 
 _SYNCHRONOUS = 2
 _DONT_EXIT = 0x8000
 _UTF8, _PHONEMES_IN_TEXT = 0x01, 0x100
-_RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7
+_PARAMETERS = (1, 2, 3, 4, 7)  # rate, volume, pitch, range, word gap
 _CHARACTER_POSITION = 1
 _LIST_ENDED, _WORD, _PHONEME = 0, 1, 7
 
@@ -33,18 +32,20 @@ Sink = Callable[[bytes, list[WordEvent], list[str]], bool]
 
 
 class Library:
-    """The loaded library. It is not re-entrant and keeps state from voice to voice and from text to
-    text, so a process that has set a voice or spoken is not asked to do other work; see `worker`.
+    """The loaded library. It is not re-entrant, and keeps state from voice to voice and from text
+    to text: a process that has set a voice or spoken is not asked to do more; see `worker`.
 
     Args:
         library: path of the shared library.
-        data: path of the folder `espeak-ng-data`.
+        folder: where its data is. It becomes the current folder, for the library holds paths of
+            160 characters at most and so is given a short one.
+        data: name of the data's own folder.
 
     Raises:
         OSError: the library or its data cannot be loaded.
     """
 
-    def __init__(self, library: str, data: str) -> None:
+    def __init__(self, library: str, folder: str, data: str) -> None:
         self._sink: Sink = lambda *_: True
         self._callback = _Callback(self._receive)  # held here: the library keeps a bare pointer
         self._lib = c.CDLL(library)
@@ -59,50 +60,37 @@ class Library:
             c.c_void_p,
         )
         self._lib.espeak_ng_SetRandSeed.argtypes = (c.c_long,)
-        # The library holds paths of 160 characters at most, so it is given a short one.
-        os.chdir(Path(data).parent)
-        name = Path(data).name.encode()
-        if self._lib.espeak_Initialize(_SYNCHRONOUS, BUFFER_MS, name, _DONT_EXIT) <= 0:
-            raise OSError(f"eSpeak NG found no usable data in {data}")
+        os.chdir(folder)
+        if self._lib.espeak_Initialize(_SYNCHRONOUS, BUFFER_MS, data.encode(), _DONT_EXIT) <= 0:
+            raise OSError(f"eSpeak NG found no usable data in {folder}")
         self._lib.espeak_SetSynthCallback(self._callback)
         self._lib.espeak_ListVoices(None)  # scanned once here, not once in every child
 
-    def set_voice(self, voice: str) -> None:
+    def set_voice(self, voice: bytes) -> None:
         """
         Raises:
             OSError: there is no such voice.
         """
-        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise OSError(f"eSpeak NG has no voice {voice}")
+        if self._lib.espeak_SetVoiceByName(voice) != 0:
+            raise OSError(f"eSpeak NG has no voice {voice!r}")
 
-    def prepare(self, settings: Settings, naming: bool) -> None:
-        """Set everything but the voice for one text.
+    def speak(self, text: bytes, values: Values, marked: bool, naming: bool, sink: Sink) -> int:
+        """Speak with the voice that is set. Once only in a process: settings add up in the library.
 
-        Args:
-            naming: name the phonemes, in IPA, as they are spoken.
-        """
-        values = (
-            (_RATE, settings.rate),
-            (_VOLUME, settings.volume),
-            (_PITCH, settings.pitch),
-            (_RANGE, settings.pitch_range),
-            (_WORD_GAP, settings.word_gap),
-        )
-        for parameter, value in values:
-            self._lib.espeak_SetParameter(parameter, value, 0)
-        self._lib.espeak_ng_SetRandSeed(settings.noise)
-        self._lib.espeak_ng_SetPhonemeEvents(int(naming), int(naming))
-
-    def speak(self, text: bytes, marked: bool, sink: Sink) -> int:
-        """
         Args:
             text: UTF-8, ends with a zero.
             marked: read `[[ ]]` as phonemes.
+            naming: name the phonemes, in IPA, as they are spoken.
 
         Returns:
             eSpeak NG's status; 0 is success.
         """
         self._sink = sink
+        *parameters, noise = values
+        for parameter, value in zip(_PARAMETERS, parameters, strict=True):
+            self._lib.espeak_SetParameter(parameter, value, 0)
+        self._lib.espeak_ng_SetRandSeed(noise)
+        self._lib.espeak_ng_SetPhonemeEvents(int(naming), int(naming))
         flags = _UTF8 | (_PHONEMES_IN_TEXT if marked else 0)
         return self._lib.espeak_Synth(text, len(text), 0, _CHARACTER_POSITION, 0, flags, None, None)
 

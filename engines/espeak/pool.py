@@ -20,7 +20,8 @@ import espeakng_loader
 from engines.api import CancelToken
 from engines.errors import Cancelled, EngineFailure
 from engines.espeak import protocol
-from engines.espeak.protocol import HEADER, Request
+from engines.espeak.protocol import HEADER
+from engines.espeak.request import Request
 
 log = logging.getLogger("vivavoce.espeak")
 
@@ -31,10 +32,10 @@ LOOK_SECONDS = 0.1  # how often a waiting thread looks at its cancel token
 PIPE_BYTES = 256 * 1024  # about 6 s of audio: the worker need not wait for a listener
 READ_BYTES = 64 * 1024
 
-_ROOT = str(Path(__file__).parents[2])
+_ROOT = str(Path(__file__).resolve().parents[2])
 # Isolated and without site-packages: quick to start, and nothing of the user's can get in the way.
-_COMMAND = "import sys; sys.path.insert(0, sys.argv[3]); from engines.espeak import worker; "
-_COMMAND += "worker.main(*sys.argv[1:3])"
+_COMMAND = "import sys; sys.path.insert(0, sys.argv[1]); from engines.espeak import worker; "
+_COMMAND += "worker.main(*sys.argv[2:])"
 
 
 class WorkerLost(Exception):
@@ -54,9 +55,10 @@ class Worker:
         self._number = 0
         self._busy = False
         self._received = bytearray()
-        files = (espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
+        data = Path(espeakng_loader.get_data_path())
+        files = (espeakng_loader.get_library_path(), str(data.parent), data.name)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _COMMAND, *files, _ROOT],
+            [sys.executable, "-I", "-S", "-c", _COMMAND, _ROOT, *files],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -65,9 +67,8 @@ class Worker:
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
-        with contextlib.suppress(
-            OSError, AttributeError
-        ):  # Linux only, and only while there is room
+        # only Linux can, and only while its limit for all pipes is not reached
+        with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._poll = select.poll()
         self._poll.register(self._output, select.POLLIN)
@@ -135,7 +136,8 @@ class Worker:
 
     def kill(self) -> None:
         """End the process and its children at once; whoever reads from it sees it die."""
-        with contextlib.suppress(ProcessLookupError):
+        # macOS refuses where only the dead are left in the group
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
@@ -269,17 +271,19 @@ class Pool:
         return worker
 
     def _give_back(self, worker: Worker, healthy: bool) -> None:
-        if healthy:
-            try:
+        ready = False
+        try:
+            if healthy:
                 worker.abort()
-            except WorkerLost as error:
-                log.warning("%s (process %d)", error, worker.pid)
-                healthy = False
-        with self._changed:
-            self._lent.discard(worker)
-            keep = healthy and not self._closed
-            if keep:
-                self._idle.append(worker)
-            self._changed.notify()
-        if not keep:
-            worker.close()
+                ready = True
+        except WorkerLost as error:
+            log.warning("%s (process %d)", error, worker.pid)
+        finally:
+            with self._changed:
+                self._lent.discard(worker)
+                ready = ready and not self._closed
+                if ready:
+                    self._idle.append(worker)
+                self._changed.notify()
+            if not ready:
+                worker.close()

@@ -1,10 +1,10 @@
-"""What the engine and its worker processes say to each other through two pipes.
+"""The bytes that the engine and its worker processes exchange through two pipes.
 
-Standard library only: the worker imports this, and must start fast.
+The worker imports this and has to start fast: nothing here but `struct`.
 
-To the worker: header (kind, number, length of body), then the body.
+To the worker: header (kind, number of the request, length of body), then the body.
     b"S"  speak; b"P"  name the phonemes that would be spoken; b"A"  stop request `number`.
-From the worker: the same header, with `number` the request's.
+From the worker: the same header.
     b"R"  ready, once after the start; b"C"  a chunk of audio; b"N"  phoneme names;
     b"E"  the request is done; b"F"  it failed, the body says why.
 """
@@ -13,63 +13,34 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 HEADER = struct.Struct("<cII")  # kind, number, bytes of body
 SPEAK, PHONEMES, ABORT = b"S", b"P", b"A"
 READY, CHUNK, NAMES, END, FAILED = b"R", b"C", b"N", b"E", b"F"
 
 WordEvent = tuple[int, int, int]  # first character (from 1), characters, sample
+Values = tuple[int, int, int, int, int, int]  # rate, volume, pitch, range, word gap, noise seed
 
-_BODY = struct.Struct("<5iI?H")
+_BODY = struct.Struct("<6i?H")  # values, marked, bytes of voice
 _COUNT = struct.Struct("<I")
 _WORD = struct.Struct("<3i")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What eSpeak NG's parameters are set to, in its own units."""
-
-    rate: int = 175  # words a minute, 80 to 449: from 450 on the library reports wrong times
-    volume: int = 100  # amplitude, 0 to 200
-    pitch: int = 50  # 0 to 99
-    pitch_range: int = 50  # 0 to 99
-    word_gap: int = 0  # units of 10 ms at the usual rate
-    noise: int = 1  # seed of the breath and roughness of a voice
-
-
-@dataclass(frozen=True)
-class Request:
-    """One text for the library.
-
-    Attributes:
-        voice: path of the voice below the data folder, with `+variant` where there is one.
-        text: without control characters, which the library takes for commands.
-        marked: does the text hold phonemes in `[[ ]]`?
+def pack_body(values: Values, marked: bool, voice: str, text: str) -> bytes:
     """
+    Raises:
+        UnicodeEncodeError: the text holds lone surrogates.
+    """
+    name = voice.encode()
+    return _BODY.pack(*values, marked, len(name)) + name + text.encode()
 
-    kind: bytes
-    voice: str
-    text: str
-    settings: Settings = Settings()
-    marked: bool = False
 
-    def pack(self, number: int) -> bytes:
-        """
-        Raises:
-            UnicodeEncodeError: the text holds lone surrogates.
-        """
-        voice, s = self.voice.encode(), self.settings
-        numbers = (s.rate, s.volume, s.pitch, s.pitch_range, s.word_gap, s.noise)
-        body = _BODY.pack(*numbers, self.marked, len(voice)) + voice + self.text.encode()
-        return HEADER.pack(self.kind, number, len(body)) + body
-
-    @classmethod
-    def unpack(cls, kind: bytes, body: bytes) -> Request:
-        *numbers, marked, voice_size = _BODY.unpack_from(body)
-        text_at = _BODY.size + voice_size
-        voice, text = body[_BODY.size : text_at].decode(), body[text_at:].decode()
-        return cls(kind, voice, text, Settings(*numbers), marked)
+def unpack_body(body: bytes) -> tuple[Values, bool, bytes, bytes]:
+    """Values, marked, and voice and text in UTF-8."""
+    rate, volume, pitch, pitch_range, word_gap, noise, marked, size = _BODY.unpack_from(body)
+    text_at = _BODY.size + size
+    values = (rate, volume, pitch, pitch_range, word_gap, noise)
+    return values, marked, body[_BODY.size : text_at], body[text_at:]
 
 
 def pack_chunk(words: Sequence[WordEvent], pcm: bytes) -> bytes:
@@ -79,10 +50,8 @@ def pack_chunk(words: Sequence[WordEvent], pcm: bytes) -> bytes:
 
 def unpack_chunk(body: bytes) -> tuple[list[WordEvent], bytes]:
     pcm_at = _COUNT.size + _WORD.size * _COUNT.unpack_from(body)[0]
-    words = [
-        (at, size, sample) for at, size, sample in _WORD.iter_unpack(body[_COUNT.size : pcm_at])
-    ]
-    return words, body[pcm_at:]
+    events = _WORD.iter_unpack(body[_COUNT.size : pcm_at])
+    return [(position, length, sample) for position, length, sample in events], body[pcm_at:]
 
 
 def read_exactly(read: Callable[[int], bytes], size: int) -> bytes:

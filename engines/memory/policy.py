@@ -61,7 +61,7 @@ class Unit:
 
     @property
     def evictable(self) -> bool:
-        if self.leases or self.wanted:
+        if self.wanted:
             return False
         has_host_copy = self.state is ResidentState.OFF and self.held.host > 0
         return self.state is ResidentState.READY or has_host_copy

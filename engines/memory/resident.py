@@ -173,8 +173,6 @@ class TorchModule:
             if self.eviction == "offload":
                 self._host = _host_copies(module, self._pin)
             self._module = module
-            if self._pin:
-                self._restore_host()  # or the module would hold the unpinned tensors as well
         # leaves first, so that a cancelled request need not wait for the whole model
         for part in reversed(list(self._module.modules())):
             if cancel is not None:

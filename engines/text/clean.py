@@ -17,10 +17,11 @@ _EMOJI = re.compile(
     "\u3297\u3299]\ufe0f"
 )
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028]")
-# a joiner is spelling where it follows a letter of a script that joins or stacks its letters
-_JOINERS = re.compile(
-    "(?<![\u0590-\u08ff\u0900-\u109f\u1780-\u18af\u1900-\u1aff\u1b00-\u1bff\ua840-\ua8ff"
-    "\ua900-\ua9df\uaa00-\uaadf\U00010a00-\U00011fff])[\u200c\u200d]+"
+_JOINERS = "\u200c\u200d"
+# scripts that join or stack their letters: there a joiner is spelling
+_JOINING = (
+    "\u0590-\u08ff\u0900-\u109f\u1780-\u18af\u1900-\u1aff\u1b00-\u1bff\ua840-\ua8ff"
+    "\ua900-\ua9df\uaa00-\uaadf\U00010a00-\U00011fff"
 )
 _SILENT = frozenset(
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u20e3\u3164\ufeff\uffa0"
@@ -55,12 +56,13 @@ def clean(text: str) -> tuple[str, tuple[str, ...]]:
         cleaned, emoji = _EMOJI.subn("", cleaned)
     cleaned, controls, unreadable = _drop_characters(cleaned)
     if not cleaned.isascii():
-        cleaned = _JOINERS.sub("", cleaned)
+        marks_in = "".join(sorted(sign for sign in set(cleaned) if unicodedata.combining(sign)))
         length = len(cleaned)
-        cleaned = _thin_out_marks(cleaned)
+        cleaned = _thin_out(cleaned, marks_in)
         marks = length - len(cleaned)
+        cleaned = unicodedata.normalize("NFC", _drop_joiners(cleaned, marks_in))
         # composing takes a few characters apart for good, so that a pile may have grown by one
-        cleaned = _thin_out_marks(unicodedata.normalize("NFC", cleaned))
+        cleaned = _thin_out(cleaned, marks_in)
     _refuse_unspeakable(text, cleaned)
     check_marks(cleaned)
     counts = (
@@ -126,22 +128,22 @@ def _kinds(text: str) -> list[str]:
 
 def _drop_characters(text: str) -> tuple[str, int, int]:
     """Text without what has no sound; how many controls and unreadable characters there were."""
-    silent: list[int] = []
-    controls: list[int] = []
-    unreadable: list[int] = []
+    silent: list[str] = []
+    controls: list[str] = []
+    unreadable: list[str] = []
     for character in set(text):
         code = ord(character)
         category = unicodedata.category(character)
         if category == "Cc" and character != "\n":
-            controls.append(code)
+            controls.append(character)
         elif category == "Co" or character == "\ufffd" or _is_noncharacter(code):
-            unreadable.append(code)
+            unreadable.append(character)
         elif character in _SILENT or any(low <= code <= high for low, high in _SILENT_RANGES):
-            silent.append(code)
+            silent.append(character)
     lengths = [len(text)]
-    for codes in (silent, controls, unreadable):
-        if codes:
-            text = text.translate(dict.fromkeys(codes))
+    for characters in (silent, controls, unreadable):
+        if characters:
+            text = re.sub(f"[{''.join(characters)}]+", "", text)
         lengths.append(len(text))
     return text, lengths[1] - lengths[2], lengths[2] - lengths[3]
 
@@ -150,13 +152,17 @@ def _is_noncharacter(code: int) -> bool:
     return 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
 
 
-def _thin_out_marks(text: str) -> str:
+def _thin_out(text: str, marks: str) -> str:
     """Text with no more marks on one letter than Unicode calls safe. Composing thousands of marks
     on one letter would take time in the square of their number."""
-    marks = "".join(
-        sorted(character for character in set(text) if unicodedata.combining(character))
-    )
     if not marks:
         return text
-    pile = f"[{marks}]"
-    return re.sub(f"({pile}{{{_MARKS_IN_A_ROW}}}){pile}+", r"\1", text)
+    return re.sub(f"([{marks}]{{{_MARKS_IN_A_ROW}}})[{marks}]+", r"\1", text)
+
+
+def _drop_joiners(text: str, marks: str) -> str:
+    """Text without the joiners that are typography, not spelling."""
+    if not any(joiner in text for joiner in _JOINERS):
+        return text
+    kept = f"[{_JOINING}]" + f"[{marks}]*" * bool(marks)
+    return re.sub(f"({kept}[{_JOINERS}])|[{_JOINERS}]", r"\1", text)

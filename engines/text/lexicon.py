@@ -226,7 +226,7 @@ class Matcher:
                 continue
             for length in candidates.lengths:
                 start, end = chunk.start(), chunk.start() + length
-                same = candidates.by_text.get(folded[start:end])
+                same = candidates.by_text.get(folded[start:end]) if end <= len(text) else None
                 entry = same and (same.get(text[start:end]) or same.get(""))
                 if entry and _at_word_edges(text, start, end):
                     yield start, end, entry

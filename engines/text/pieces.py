@@ -40,49 +40,71 @@ def pieces(spans: Sequence[Span], limit: int) -> list[Piece]:
     spoken otherwise than written (a number, a word of the lexicon) unless it is longer than
     `limit` itself. White space around the pieces is left out.
     """
-    cutter = _Cutter(spans)
+    cutter = _Cutter(spans, limit)
     cuts = [0]
     while len(cutter.spoken) - cuts[-1] > limit:
-        cuts.append(cutter.best_cut(cuts[-1], limit))
+        cuts.append(cutter.best_cut(cuts[-1]))
     cuts.append(len(cutter.spoken))
     made = [cutter.slice(start, end) for start, end in pairwise(cuts)]
     return [piece for piece in made if piece.spans]
 
 
 class _Cutter:
-    def __init__(self, spans: Sequence[Span]) -> None:
-        self.spans = spans
+    def __init__(self, spans: Sequence[Span], limit: int) -> None:
+        self._limit = limit
+        self._spans = spans
         self.spoken = "".join(span.spoken for span in spans)
         self._ends = list(accumulate(len(span.spoken) for span in spans))
         self._source_ends = list(accumulate(len(span.source) for span in spans))
 
-    def best_cut(self, start: int, limit: int) -> int:
+    def best_cut(self, start: int) -> int:
         rest = len(self.spoken) - start
-        ideal = rest / math.ceil(rest / limit)
+        ideal = rest / math.ceil(rest / self._limit)
+        farthest = min(start + self._limit, len(self.spoken) - 1)
         low = start + max(1, int(ideal * 0.5))
-        high = min(start + limit, len(self.spoken) - int(ideal * 0.4))
+        high = min(farthest, len(self.spoken) - int(ideal * 0.4))
+        return (
+            self._cut_at_mark(start, low, high, ideal)
+            or self._cut_at_mark(start, start + 1, farthest, ideal)
+            or self._hard_cut(start, start + int(ideal), high)
+        )
+
+    def _cut_at_mark(self, start: int, low: int, high: int, ideal: float) -> int:
+        """The cut after a mark or a space that costs least; 0 where there is none."""
         best, least = 0, math.inf
         for pattern, penalty in _BREAKS:
             # from a little before, as a mark may lie left of the space that ends it
             for match in pattern.finditer(self.spoken, max(start, low - 8), high):
                 cut = match.end()
                 cost = penalty + abs(cut - start - ideal) / ideal
-                if cut >= low and cost < least and self._may_cut(match.start(), cut, limit):
+                if cut >= low and cost < least and self._may_cut(match.start(), cut):
                     best, least = cut, cost
-        return best or self._hard_cut(start, start + int(ideal), high)
+        return best
 
-    def _may_cut(self, mark: int, cut: int, limit: int) -> bool:
+    def _may_cut(self, mark: int, cut: int) -> bool:
         between_digits = (
             self.spoken[mark - 1 : mark].isdigit()
             and self.spoken[cut : cut + 1].isdigit()
             and self.spoken[mark:cut].isspace()
         )
-        return self._splittable(cut, limit) and not between_digits
+        return self._splittable(cut, long_spans=True) and not between_digits
 
-    def _splittable(self, cut: int, limit: float = math.inf) -> bool:
+    def _splittable(self, cut: int, *, long_spans: bool = False) -> bool:
+        """Whether a cut falls between spans, into one that is spoken as it is written or, where
+        wanted, into one longer than the limit."""
         index = bisect_left(self._ends, cut)
-        span = self.spans[index]
-        return cut == self._ends[index] or _as_written(span) or len(span.spoken) > limit
+        span = self._spans[index]
+        if cut == self._ends[index] or _as_written(span):
+            return True
+        return long_spans and len(span.spoken) > self._limit
+
+    def _is_loose_space(self, position: int) -> bool:
+        """Whether a character is white space that may be left out."""
+        index = bisect_left(self._ends, position + 1)
+        span = self._spans[index]
+        inside = position > self._ends[index] - len(span.spoken)
+        long = len(span.spoken) > self._limit and inside
+        return self.spoken[position].isspace() and (_is_plain(span) or long)
 
     def _hard_cut(self, start: int, ideal: int, high: int) -> int:
         """Between two letters; outside of spans that are one thing, where that is possible."""
@@ -96,13 +118,13 @@ class _Cutter:
     def slice(self, start: int, end: int) -> Piece:
         """The spans between two offsets of the spoken text, without white space around them."""
         first, final = start, end
-        while start < end and self.spoken[start].isspace() and self._splittable(start + 1):
+        while start < end and self._is_loose_space(start):
             start += 1
-        while end > start and self.spoken[end - 1].isspace() and self._splittable(end - 1):
+        while end > start and self._is_loose_space(end - 1):
             end -= 1
         taken: list[Span] = []
         offset = 0
-        for index, span in enumerate(self.spans):
+        for index, span in enumerate(self._spans):
             right = self._ends[index]
             left = right - len(span.spoken)
             silent = left == right and (first <= left < final or left == len(self.spoken) == final)
@@ -118,6 +140,10 @@ class _Cutter:
 
 def _as_written(span: Span) -> bool:
     return span.ipa is None and span.spoken == span.source
+
+
+def _is_plain(span: Span) -> bool:
+    return _as_written(span) or span.spoken == " "
 
 
 def _part(span: Span, left: int, right: int) -> Span:

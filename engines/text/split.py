@@ -17,9 +17,11 @@ _VISIBLE = re.compile(r"\S")
 _BULLET = re.compile(r"\s*(?:[-*+•‣◦▪●–—]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s")
 _LIST_NUMBER = re.compile(r"\s*\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]\s*")
 _CLOSING = re.compile(r"[)\]}\"'”’»«›‹」』】）〉》〕］｝]+(?=\s|\Z)")
-# sentence marks of scripts that the library knows less well
-_OTHER_ENDS = re.compile(r"[།༎៕។᠃᠉።፧۔։][)\]”’»]*\s*")
+_MISSED_ENDS = re.compile(
+    r"(?:[།༎៕។᠃᠉።፧۔։][)\]”’»]*\s*)|(?<![^\W\d_])(?P<word>[^\W\d_]+)[.!?](?P<closers>[)\]]*)\s+"
+)
 _OPENERS = "([{\"'“„«"
+_NUMERAL = re.compile(r"\s*\(?(?:\d|[IVXLC]{2,}\b|[VXLC]\b)")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.){2,}")
 _CUTS = (re.compile(r"[;:,—–、，；：،؛]\s+|[、，；：。！？]|\s[—–]\s"), re.compile(r"\s+"))
 
@@ -127,7 +129,7 @@ def _library_sentences(
     line = text[start:stop].replace("\n", " ")
     begin = position = 0
     for segment in sentencex.segment(code, line):
-        for part in _split_at_other_ends(segment):
+        for part in _split_at_missed_ends(segment, words):
             closing = _CLOSING.match(part)
             if closing and position and not line[position - 1].isspace():
                 position += closing.end()
@@ -141,11 +143,21 @@ def _library_sentences(
         yield start + begin, start + position
 
 
-def _split_at_other_ends(segment: str) -> Iterator[str]:
+def _split_at_missed_ends(segment: str, words: Words) -> Iterator[str]:
+    """A sentence of the library's in parts, where it overlooked an end: marks of other scripts, a
+    bracket that closes after the full stop, a word such as "no." that is no abbreviation here."""
     position = 0
-    for match in _OTHER_ENDS.finditer(segment):
-        yield segment[position : match.end()]
-        position = match.end()
+    for match in _MISSED_ENDS.finditer(segment):
+        word = match["word"]
+        following = segment[match.end() : match.end() + 1]
+        missed = word is None or (
+            following.isupper()
+            and (word + "." in words.ordinary_words or match["closers"])
+            and not _NUMERAL.match(segment, match.end())
+        )
+        if missed:
+            yield segment[position : match.end()]
+            position = match.end()
     if position < len(segment):
         yield segment[position:]
 
@@ -163,7 +175,7 @@ def _goes_on(sentence: str, following: str, words: Words) -> bool:
     *before, token = bare.split()[-2:]
     token = token.lstrip(_OPENERS)
     if token in words.before_number:
-        return head.isdigit()
+        return bool(_NUMERAL.match(following))
     if token in words.abbreviations or token in words.more_abbreviations:
         return token not in words.final_abbreviations or head.islower()
     if len(token) == 2 and token[0].isalpha():

@@ -168,6 +168,7 @@ def test_sse_events_hold_the_same_sound(studio, client) -> None:
     assert answer.headers["content-type"].startswith("text/event-stream")
     *deltas, done = events_of(answer)
     assert {event["type"] for event in deltas} == {"speech.audio.delta"}
+    assert max(map(len, answer.iter_lines())) < 64 * 1024
     assert b"".join(base64.b64decode(event["audio"]) for event in deltas) == whole.content
     usage = done.pop("usage")
     assert done == {"type": "speech.audio.done"}

@@ -27,7 +27,7 @@ spec.loader.exec_module(setup_venv)
 RUN = "\nsys.exit(setup_venv.main(sys.argv[1:]))\n"
 
 # Quick stand-ins for making an environment and for `pip install`: a "lock" is a list of modules,
-# and installing one writes them. `DELAY` seconds pass in the middle of each.
+# and installing one writes them, standing still in the middle of each until `GATE` exists.
 STAND_INS = """
 def create(folder):
     setup_venv.say("created")
@@ -39,7 +39,8 @@ def install(folder, lock):
     for name in lock.read_text().split():
         (site / f"{name}.py").write_text("")
         setup_venv.say("halfway")
-        time.sleep(float(os.environ.get("DELAY", 0)))
+        while not os.path.exists(os.environ.get("GATE", "/")):
+            time.sleep(0.02)
         (site / f"{name}-1.dist-info").mkdir(exist_ok=True)
 
 setup_venv.create, setup_venv.install = create, install
@@ -48,12 +49,21 @@ IN_GENERAL = (".venv", "program.txt")
 THE_PIP_AT_HAND = "setup_venv.PIP = 'pip'"  # the one that comes with Python needs no index
 
 
+def wait_for(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"it ended without saying {words!r}")
+
+
 class Checkout:
     """A folder with lock files, in which the set-up is run as make runs it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.venv = folder / ".venv"
+        self.gate = folder / "gate"
         self.write("program.txt", "alpha beta")
         self.write("tests.txt", "gamma")
 
@@ -69,7 +79,15 @@ class Checkout:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # a shell starts what runs in its background with Ctrl-C ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+
+    def start_and_stop_halfway(self) -> subprocess.Popen[str]:
+        """A set-up that waits in the middle of its first package until `self.gate` exists."""
+        process = self.start(GATE=str(self.gate))
+        wait_for(process, "halfway")
+        return process
 
     def set_up(self, *arguments: str, **environment: str) -> str:
         """What it printed; it must succeed."""
@@ -222,10 +240,7 @@ def test_a_moved_or_copied_checkout_gets_its_own_environment(
 def test_an_interrupted_set_up_is_finished_by_the_next(
     checkout: Checkout, signal_: signal.Signals
 ) -> None:
-    process = checkout.start(DELAY="60")
-    assert process.stdout is not None
-    while process.stdout.readline().strip() != "halfway":
-        pass
+    process = checkout.start_and_stop_halfway()
     process.send_signal(signal_)
     process.communicate(timeout=60)
     assert process.returncode != 0
@@ -236,10 +251,7 @@ def test_an_interrupted_set_up_is_finished_by_the_next(
 
 def test_an_interrupted_update_is_not_taken_for_a_finished_one(finished: Checkout) -> None:
     finished.write("program.txt", "alpha beta delta")
-    process = finished.start(DELAY="60")
-    assert process.stdout is not None
-    while process.stdout.readline().strip() != "halfway":
-        pass
+    process = finished.start_and_stop_halfway()
     process.kill()
     process.communicate(timeout=60)
     finished.write("program.txt", "alpha beta")
@@ -247,11 +259,13 @@ def test_an_interrupted_update_is_not_taken_for_a_finished_one(finished: Checkou
 
 
 def test_two_at_once_share_the_work_of_one(checkout: Checkout) -> None:
-    processes = [checkout.start(DELAY="0.5") for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert sorted(out.count("created") for out in outputs) == [0, 1]
-    assert sorted("waiting for it" in out for out in outputs) == [False, True]
+    first = checkout.start_and_stop_halfway()
+    second = checkout.start()
+    wait_for(second, "waiting for it")
+    checkout.gate.touch()
+    assert first.communicate(timeout=60)[0].count("is ready") == 1
+    assert second.communicate(timeout=60)[0] == "", "what it waited for is done"
+    assert (first.returncode, second.returncode) == (0, 0)
     assert checkout.imports("alpha", "beta")
 
 

@@ -21,7 +21,7 @@ FLAGS = (
     "--disable-sync",
 )
 ARTIFACTS = ROOT / "artifacts"
-PATIENCE = 30_000  # milliseconds for something that happens at once on an idle machine
+PATIENCE = 60_000  # milliseconds for something that happens at once on an idle machine
 
 
 @pytest.fixture(scope="session")

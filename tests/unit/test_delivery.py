@@ -161,14 +161,26 @@ def test_cut_edges_do_not_click():
 
 
 def test_clauses_without_a_pause_are_cross_faded():
-    noise = np.random.default_rng(0).normal(0, 0.1, (2, RATE)).astype(np.float32)
-    pieces = [(sentence(pause=0), noise[0]), (sentence(joined=True), noise[1])]
+    noise = np.random.default_rng(0).normal(0, 0.1, (40, RATE // 4)).astype(np.float32)
+    pieces = [(sentence(pause=0, joined=i > 0), part) for i, part in enumerate(noise)]
     out, timings = deliver(pieces, DeliverySettings(loudness=None, peak=0.0, trim=False))
     overlap = samples_of(CROSSFADE)
-    assert out.size == 2 * RATE - overlap
-    joint = out[RATE - overlap : RATE]
-    assert np.std(joint) == pytest.approx(0.1, rel=0.15)  # equal power: no dip, no bump
-    assert timings[0].end <= timings[1].start  # captions must not overlap
+    assert out.size == noise.size - 39 * overlap
+    joints = [round(timing.end * RATE) - overlap // 2 for timing in timings[:-1]]
+    middles = [out[joint - overlap // 6 : joint + overlap // 6] for joint in joints]
+    assert np.std(middles) == pytest.approx(0.1, rel=0.05)  # equal power: no dip, no bump
+    # captions must not overlap
+    assert all(a.end <= b.start for a, b in itertools.pairwise(timings))
+
+
+@pytest.mark.parametrize("cut", [0.401, 0.405, 0.41, 0.415, 0.42, 0.43])
+def test_a_cross_fade_waits_for_enough_of_the_next_piece(cut):
+    """The chunk ends just after the sound has begun."""
+    late = np.concatenate((silence(0.4), tone(0.5)))
+    pieces = [(sentence(pause=0), tone(0.3)), (sentence(joined=True), late)]
+    whole, _ = deliver(pieces)
+    parts, _ = deliver(pieces, cuts=[samples_of(cut)])
+    np.testing.assert_array_equal(whole, parts)
 
 
 def test_a_pause_too_short_to_hear_is_a_cross_fade_too():
@@ -253,6 +265,16 @@ def test_words_move_with_the_trimmed_sound():
     assert timing.words[0].start == pytest.approx(LEAD, abs=0.001)
     assert timing.words[1].start == pytest.approx(LEAD + 0.4, abs=0.001)
     assert timing.words[1].end == pytest.approx(LEAD + 1.0, abs=0.001)
+
+
+def test_words_move_however_the_silence_before_them_was_cut():
+    padded = np.concatenate((silence(1.5), tone(1.0)))
+    cuts = range(0, padded.size, RATE // 20)
+    _, (timing,) = deliver(
+        [(sentence("one"), padded)], cuts=cuts, words=(WordTime(1.5, 2.5, 0, 3),)
+    )
+    assert timing.words[0].start == pytest.approx(LEAD, abs=0.001)
+    assert timing.words[0].end == pytest.approx(LEAD + 1.0, abs=0.001)
 
 
 def test_words_of_later_sentences_count_from_the_start_of_the_audio():

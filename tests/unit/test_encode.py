@@ -28,40 +28,38 @@ FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 TAGS = Tags("Der Preis\nist 5 €: 好 “quoted”.", "espeak", "de")
 COMMENT = "Synthetic speech, made with Vivavoce (espeak, de)"
 TITLE = "Der Preis ist 5 €: 好 “quoted”."
-RATE = 22050
+RATE = 24000  # which every format takes
 SOUND = voice(2.0, 5, 0.5, RATE)
-# samples at the encoded rate that a decoder may add: none, or what mp3 and ADTS cannot declare
+# samples that a decoder may add: none, or what mp3 and ADTS cannot declare in a stream
 SURPLUS = {"wav": 0, "flac": 0, "pcm": 0, "opus": 0, "mp3": 3 * 1152, "aac": 3 * 1024}
 NAMES = list(FORMATS)
 
 
-def decoded(data: bytes, name: str, rate: int) -> np.ndarray:
-    """Decode with ffmpeg to float32 at a rate."""
-    source = ("-f", "s16le", "-ar", str(rate), "-ac", "1") if name == "pcm" else ()
-    run = subprocess.run(
-        (FFMPEG, "-v", "error", *source, "-i", "pipe:0")
-        + ("-f", "f32le", "-ar", str(rate), "-ac", "1", "-"),
-        input=data,
-        capture_output=True,
-        check=True,
-    )
-    return np.frombuffer(run.stdout, np.float32)
+def ffmpeg(*options: str, data: bytes = b"") -> bytes:
+    command = (FFMPEG, "-v", "error", *options)
+    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+
+def decoded(data: bytes, name: str) -> np.ndarray:
+    if name == "pcm":
+        return np.frombuffer(data, "<i2").astype(np.float32) / 32767
+    if name in ("aac", "flac"):  # libsndfile reads no aac, and no flac of unknown length
+        heard = ffmpeg("-i", "pipe:0", "-f", "f32le", "-ac", "1", "-", data=data)
+        return np.frombuffer(heard, np.float32)
+    return soundfile.read(io.BytesIO(data), dtype="float32")[0]
 
 
 def tags_of(path: Path) -> dict[str, str]:
-    run = subprocess.run(
-        (FFMPEG, "-v", "error", "-i", str(path), "-map_metadata", "0:g", "-f", "ffmetadata", "-")
-        if path.suffix != ".opus"
-        else (FFMPEG, "-v", "error", "-i", str(path), "-map_metadata", "0:s:0")
-        + ("-f", "ffmetadata", "-"),
-        capture_output=True,
-        check=True,
-    )
-    lines = run.stdout.decode().replace("\\\n", "\n").splitlines()
-    return {
-        key.lower(): value.replace("\\", "")
-        for key, _, value in (line.partition("=") for line in lines)
-    }
+    """What ffmpeg reads; of Ogg the tags belong to the stream, not to the file."""
+    source = "0:s:0" if path.suffix == ".opus" else "0:g"
+    data = ffmpeg("-i", str(path), "-map_metadata", source, "-f", "ffmetadata", "-")
+    lines = data.decode().replace("\\\n", "\n").splitlines()
+    pairs = (line.partition("=") for line in lines)
+    return {key.lower(): value.replace("\\", "") for key, _, value in pairs}
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 def streamed(name: str, *, step: int = 2000, rate: int = RATE, sound: np.ndarray = SOUND) -> bytes:
@@ -71,10 +69,10 @@ def streamed(name: str, *, step: int = 2000, rate: int = RATE, sound: np.ndarray
 
 
 def likeness(sound: np.ndarray, heard: np.ndarray) -> float:
-    """Greatest correlation over a delay of at most 150 ms."""
+    """Greatest correlation over a delay of at most a seventh of a second."""
     size = 1 << (sound.size + heard.size).bit_length()
     spectrum = np.conj(np.fft.rfft(sound, size)) * np.fft.rfft(heard, size)
-    best = np.fft.irfft(spectrum)[: round(0.15 * RATE)].max()
+    best = np.fft.irfft(spectrum)[: RATE // 7].max()
     return float(best / np.linalg.norm(sound) / np.linalg.norm(heard))
 
 
@@ -85,11 +83,12 @@ def children() -> list[psutil.Process]:
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_encoded_is_heard_again(name, whole):
-    fmt = FORMATS[name]
-    data = encode_bytes(fmt, RATE, SOUND, TAGS) if whole else streamed(name)
-    heard = decoded(data, name, RATE)
-    assert -2 <= heard.size - SOUND.size <= SURPLUS[name] * RATE / fmt.rate_for(RATE)
-    assert likeness(SOUND, heard) > (0.9 if name in ("opus", "aac", "mp3") else 0.9999)
+    data = encode_bytes(FORMATS[name], RATE, SOUND, TAGS) if whole else streamed(name)
+    if name == "wav" and whole:
+        assert soundfile.info(io.BytesIO(data)).frames == SOUND.size
+    heard = decoded(data, name)
+    assert 0 <= heard.size - SOUND.size <= SURPLUS[name]
+    assert likeness(SOUND, heard) > (0.95 if name in ("opus", "aac", "mp3") else 0.9999)
 
 
 @pytest.mark.parametrize("name", ["wav", "flac", "mp3", "opus"])
@@ -104,67 +103,60 @@ def test_whole_files_tell_libsndfile_their_exact_length(name, tmp_path):
     assert heard.size / rate == pytest.approx(2.0, abs=0.002)
 
 
-@pytest.mark.parametrize("name", ["wav", "mp3", "opus"])
-def test_streams_are_read_by_libsndfile(name):
-    heard, rate = soundfile.read(io.BytesIO(streamed(name)), dtype="float32")
-    assert heard.size / rate == pytest.approx(2.0, abs=0.1)
-
-
-@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000])
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_rate_of_an_engine_is_taken(name, rate):
     sound = voice(0.7, 1, 0.5, rate)
     encoder = StreamEncoder(FORMATS[name], rate, TAGS)
-    data = encoder.feed(sound) + encoder.close()
-    heard = decoded(data, name, encoder.sample_rate)
-    longest = 0.7 + SURPLUS[name] / encoder.sample_rate + 0.001
-    assert 0.699 <= heard.size / encoder.sample_rate <= longest
+    heard = decoded(encoder.feed(sound) + encoder.close(), name)
+    if name == "opus":  # whose decoder gives the rate that it was made from
+        heard = heard[: round(0.7 * encoder.sample_rate) + 2]
     assert encoder.sample_rate >= rate
+    assert heard.size == pytest.approx(0.7 * encoder.sample_rate, abs=SURPLUS[name] + 2)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_output_rate_may_be_chosen(name):
-    encoder = StreamEncoder(FORMATS[name], RATE, TAGS, output_rate=24000)
-    data = encoder.feed(SOUND) + encoder.close()
-    heard = decoded(data, name, 24000)
+@pytest.mark.parametrize(("name", "rate"), [("opus", 22050), ("pcm", 22050), ("flac", 48000)])
+def test_the_output_rate_may_be_chosen(name, rate):
+    sound = voice(1.0, 2, 0.5, rate)
+    encoder = StreamEncoder(FORMATS[name], rate, TAGS, output_rate=24000)
+    heard = decoded(encoder.feed(sound) + encoder.close(), name)
     assert encoder.sample_rate == 24000
-    assert heard.size == pytest.approx(48000, abs=SURPLUS[name] + 1)
+    assert heard.size == pytest.approx(24000, abs=2)
+    pitch = np.argmax(np.abs(np.fft.rfft(sound)))
+    assert np.argmax(np.abs(np.fft.rfft(heard[:24000]))) == pytest.approx(pitch, abs=1)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stream_gives_bytes_while_it_is_fed(name):
     with StreamEncoder(FORMATS[name], RATE, TAGS) as encoder:
-        sizes = []
-        for i in range(0, 2 * SOUND.size, 1000):
-            sizes.append(len(encoder.feed(np.roll(SOUND, -i)[:1000])))
-            if name == "aac":  # another process: give it time, but only as long as it needs
-                deadline = time.monotonic() + 10
-                while not sum(sizes) > 2000 and i > RATE and time.monotonic() < deadline:
-                    time.sleep(0.01)
-                    sizes.append(len(encoder.feed(SOUND[:0])))
-        before, last = sum(sizes), len(encoder.close())
-    assert before > last
-    half_second = sum(sizes[: RATE // 2000])
-    assert half_second > 0 or name == "aac"
+        sizes = [len(encoder.feed(SOUND[i : i + 1200])) for i in range(0, SOUND.size, 1200)]
+        if name == "aac":  # made by another process, which gets the time that it needs
+            deadline = time.monotonic() + 20
+            while sum(sizes) < 2000 and time.monotonic() < deadline:
+                time.sleep(0.01)
+                sizes.append(len(encoder.feed(SOUND[:0])))
+        last = len(encoder.close())
+    assert sum(sizes) > (2000 if name == "aac" else last)
+    assert sum(sizes[:10]) > 0  # the first half second
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cut_into_chunks_does_not_matter(name):
     sound = SOUND[:RATE]
     one, many = streamed(name, sound=sound, step=RATE), streamed(name, sound=sound, step=777)
-    np.testing.assert_array_equal(decoded(one, name, RATE), decoded(many, name, RATE))
+    np.testing.assert_array_equal(decoded(one, name), decoded(many, name))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_at_all_is_encoded_without_complaint(name):
     data = encode_bytes(FORMATS[name], RATE, np.zeros(0, np.float32), TAGS)
-    assert name == "pcm" or data
+    assert decoded(data, name).size <= 1 + SURPLUS[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_out_of_range_are_limited_not_wrapped(name):
     loud = np.clip(SOUND * 10, -3, 3).astype(np.float32)
-    heard = decoded(encode_bytes(FORMATS[name], RATE, loud, TAGS), name, RATE)
+    heard = decoded(encode_bytes(FORMATS[name], RATE, loud, TAGS), name)
     assert likeness(np.clip(loud, -1, 1), heard) > 0.9
 
 
@@ -276,12 +268,11 @@ def test_a_killed_process_is_an_error_not_a_hang():
     assert not children()
 
 
-def test_a_process_that_is_slow_to_be_read_does_not_block():
-    """Half an hour is fed before a byte is taken: far more than the pipes hold."""
-    with StreamEncoder(FORMATS["aac"], 8000, TAGS) as encoder:
-        sound = voice(20, 1, 0.5, 8000)
-        size = sum(len(encoder.feed(sound)) for _ in range(15)) + len(encoder.close())
-    assert size > 300 * 1000
+def test_more_is_fed_at_once_than_the_pipes_hold():
+    """Nobody takes what ffmpeg writes until a feed of megabytes returns."""
+    sound = np.random.default_rng(0).normal(0, 0.2, 20 * 48000).astype(np.float32)
+    with StreamEncoder(FORMATS["aac"], 48000, TAGS) as encoder:
+        assert len(encoder.feed(sound) + encoder.close()) > 100_000
 
 
 def test_without_a_binary_the_other_formats_are_named(monkeypatch):
@@ -296,13 +287,13 @@ def test_without_a_binary_the_other_formats_are_named(monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_is_what_is_encoded_in_memory(name, tmp_path):
     path = tmp_path / "out"
-    encode_file(path, FORMATS[name], RATE, np.split(SOUND, 9), TAGS)
+    encode_file(path, FORMATS[name], RATE, np.split(SOUND, 8), TAGS)
     data = path.read_bytes()
     whole = encode_bytes(FORMATS[name], RATE, SOUND, TAGS)
     if name != "opus":  # an Ogg stream has a random number in every page
         assert data == whole
-    np.testing.assert_array_equal(decoded(data, name, RATE), decoded(whole, name, RATE))
-    assert os.listdir(tmp_path) == ["out"]
+    np.testing.assert_array_equal(decoded(data, name), decoded(whole, name))
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_file_takes_the_place_of_an_older_one_and_has_ordinary_rights(tmp_path):
@@ -315,10 +306,10 @@ def test_a_file_takes_the_place_of_an_older_one_and_has_ordinary_rights(tmp_path
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(StorageError, match="There is no folder .*nowhere"):
+    with pytest.raises(StorageError, match=r"There is no folder .*nowhere"):
         encode_file(tmp_path / "nowhere" / "x.wav", FORMATS["wav"], RATE, [SOUND], TAGS)
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="There is no folder .*file"):
+    with pytest.raises(StorageError, match=r"There is no folder .*file"):
         encode_file(tmp_path / "file" / "x.wav", FORMATS["wav"], RATE, [SOUND], TAGS)
 
 
@@ -326,7 +317,7 @@ def test_a_folder_in_the_place_of_the_file_is_an_error(tmp_path):
     (tmp_path / "x.wav").mkdir()
     with pytest.raises(StorageError, match="directory"):
         encode_file(tmp_path / "x.wav", FORMATS["wav"], RATE, [SOUND], TAGS)
-    assert os.listdir(tmp_path) == ["x.wav"]
+    assert names(tmp_path) == ["x.wav"]
 
 
 @pytest.mark.parametrize("name", ["wav", "flac", "mp3", "opus", "aac"])
@@ -340,7 +331,7 @@ def test_a_failing_source_leaves_nothing_behind(name, tmp_path):
 
     with pytest.raises(EngineFailure):
         encode_file(path, FORMATS[name], RATE, blocks(), TAGS)
-    assert os.listdir(tmp_path) == ["x"]
+    assert names(tmp_path) == ["x"]
     assert path.read_bytes() == b"old"
     assert not children()
 
@@ -375,7 +366,7 @@ def test_a_full_disk_leaves_nothing_behind(name, room, tmp_path, monkeypatch):
     )
     with pytest.raises(StorageError, match="No space left"):
         encode_file(tmp_path / "x", FORMATS[name], RATE, [SOUND] * 5, TAGS)
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
     assert not children()
 
 
@@ -386,7 +377,7 @@ def test_a_disk_that_fills_up_at_the_very_end_leaves_nothing_behind(tmp_path, mo
     monkeypatch.setattr(encode.os, "fsync", full)
     with pytest.raises(StorageError, match="No space left"):
         encode_file(tmp_path / "x", FORMATS["wav"], RATE, [SOUND], TAGS)
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 @pytest.fixture
@@ -404,7 +395,7 @@ def test_a_really_full_disk_leaves_nothing_behind(tiny_disk):
     (tiny_disk / "x.wav").write_bytes(b"old")
     with pytest.raises(StorageError, match="No space left"):
         encode_file(tiny_disk / "x.wav", FORMATS["wav"], RATE, [SOUND] * 4, TAGS)
-    assert os.listdir(tiny_disk) == ["x.wav"]
+    assert names(tiny_disk) == ["x.wav"]
     assert (tiny_disk / "x.wav").read_bytes() == b"old"
 
 
@@ -434,7 +425,7 @@ def test_importing_the_encoder_loads_no_codec():
 
 
 def test_the_page_latency_is_taken_by_libsndfile(monkeypatch):
-    """It is set through a private name of soundfile: an upgrade that moves it must not go unseen."""
+    """It is set through a private name of soundfile: an upgrade must not break it unseen."""
     answers = []
     really = soundfile._snd.sf_command
 

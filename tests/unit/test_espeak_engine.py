@@ -69,6 +69,13 @@ def test_same_request_gives_same_samples_whatever_came_before(engine: EspeakEngi
         assert np.array_equal(first.samples, again.samples) and first.words == again.words
 
 
+def test_a_worker_does_not_wear_out(engine: EspeakEngine) -> None:
+    """In the library itself sentences lose their ends after some hundred settings of the rate."""
+    text = "Yes, and no."
+    takes = {speak(engine, text).samples.tobytes() for _ in range(250)}
+    assert len(takes) == 1
+
+
 def test_eight_threads_get_what_each_would_get_alone(engine: EspeakEngine) -> None:
     voices = ("en-us", "de", "en-us+whisper", "fr-fr")
     requests = [(HARVARD_SENTENCES[i % 11], voices[i % 4], i) for i in range(32)]

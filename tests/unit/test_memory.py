@@ -11,7 +11,15 @@ import pytest
 
 from engines.memory import Lease, MemoryManager, ResidentState
 from engines.memory.guard import Guard
-from tests.fake_device import FakeClock, FakeDevice, FakeResident, Gate, manager, until
+from tests.fake_device import (
+    FakeClock,
+    FakeDevice,
+    FakeResident,
+    Gate,
+    Interruption,
+    manager,
+    until,
+)
 
 
 @pytest.fixture
@@ -180,6 +188,20 @@ def test_acquire_during_expiry_waits_and_loads_again(
     assert gpu.peak == 40
 
 
+def test_expiry_between_look_up_and_lease_evicts_nothing(
+    memory: MemoryManager, gpu: FakeDevice
+) -> None:
+    resident = FakeResident(gpu, 40)
+    memory.acquire("a", lambda: resident).release()
+    memory.idle_ttl = 0
+    swept: list[None] = []
+    between = Interruption(2, lambda: swept.append(memory.sweep()))
+    with memory.acquire("a", lambda: resident, cancel=between) as model:
+        assert swept == [None]
+        assert model.there
+        assert resident.loads == 1
+
+
 def test_expiry_during_a_lease_evicts_nothing(gpu: FakeDevice) -> None:
     clock = FakeClock()
     memory = manager(100, idle_ttl=10, clock=clock)
@@ -206,6 +228,29 @@ def test_the_janitor_evicts_by_itself(gpu: FakeDevice) -> None:
     with memory.acquire("a", lambda: FakeResident(gpu, 40)) as model:
         assert model.there
     until(lambda: not model.there)
+    memory.close()
+
+
+def test_an_offloaded_model_is_not_kept_alive_by_the_table(
+    memory: MemoryManager, gpu: FakeDevice
+) -> None:
+    lease = memory.acquire("a", lambda: FakeResident(gpu, 40, eviction="offload"))
+    model = weakref.ref(lease.value)
+    lease.release()
+    memory.idle_ttl = 0
+    memory.sweep()
+    until(lambda: state_of(memory, "a") is ResidentState.OFF)
+    gc.collect()
+    assert model() is None
+
+
+def test_the_janitor_outlives_an_endless_time_to_live(gpu: FakeDevice) -> None:
+    memory = manager(100, idle_ttl=float("inf"))
+    memory.acquire("a", lambda: FakeResident(gpu, 40)).release()
+    memory.acquire("b", lambda: FakeResident(gpu, 40)).release()
+    memory.idle_ttl = 0
+    memory.acquire("b", lambda: FakeResident(gpu, 40)).release()  # whose release wakes it
+    until(lambda: gpu.used == 0)
     memory.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 
 import pytest
 
@@ -12,7 +12,7 @@ from engines.api import CancelToken
 from engines.errors import BadCheckpoint, Cancelled, DeadlineExceeded
 from engines.memory import MemoryManager, ResidentState
 from engines.memory.resident import Eviction
-from tests.fake_device import FakeDevice, FakeResident, Gate, manager, until
+from tests.fake_device import FakeClock, FakeDevice, FakeResident, Gate, manager, until
 
 
 @pytest.fixture
@@ -145,6 +145,20 @@ def test_a_load_that_ignores_its_cancelling_stays_for_the_next(
         assert model.there
 
 
+def test_what_a_cancelled_request_loaded_is_fresh_not_expired(gpu: FakeDevice) -> None:
+    clock, token = FakeClock(), CancelToken()
+    memory = manager(100, idle_ttl=10, clock=clock)
+    with pytest.raises(Cancelled):
+        memory.acquire("a", lambda: FakeResident(gpu, 40, break_load=token.cancel), cancel=token)
+    clock.now += 9
+    memory.sweep()
+    assert gpu.used == 40
+    clock.now += 1
+    memory.sweep()
+    until(lambda: gpu.used == 0)
+    memory.close()
+
+
 def test_a_set_token_starts_nothing(memory: MemoryManager, gpu: FakeDevice) -> None:
     token = CancelToken()
     token.cancel()
@@ -189,6 +203,16 @@ def test_close_frees_what_is_idle_and_ends_the_janitor(gpu: FakeDevice) -> None:
     assert not janitor.is_alive()
 
 
+def test_close_wakes_a_janitor_that_has_nothing_to_do() -> None:
+    before = set(threading.enumerate())
+    memory = manager(100)
+    with pytest.raises(BadCheckpoint):
+        memory.acquire("a", broken)
+    (janitor,) = set(threading.enumerate()) - before
+    memory.close(timeout=5)
+    assert not janitor.is_alive()
+
+
 def test_close_drops_host_copies_too(gpu: FakeDevice) -> None:
     memory, host = manager(100), FakeDevice()
     memory.acquire("a", lambda: FakeResident(gpu, 40, eviction="offload", host=host)).release()
@@ -219,7 +243,8 @@ def test_close_waits_for_a_lease(gpu: FakeDevice, pool: ThreadPoolExecutor) -> N
     lease = memory.acquire("a", lambda: FakeResident(gpu, 40))
     closing = pool.submit(memory.close, 20)
     until(lambda: _refused(memory, gpu))
-    assert not closing.done()
+    with pytest.raises(TimeoutError):
+        closing.result(0.2)
     lease.release()
     closing.result(20)
     assert gpu.used == 0

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from engines.errors import OutOfMemory
-from engines.memory import KvPool, MemoryManager, Reloadable
-from tests.fake_device import FakeClock, FakeDevice, FakeResident, manager, until
+from engines.memory import KvPool, Lease, MemoryManager, Reloadable
+from tests.fake_device import FakeClock, FakeDevice, FakeResident, Interruption, manager, until
 
 
 class Buffer:
@@ -60,6 +60,18 @@ def test_two_takers_get_two_buffers(
         assert gpu.used == 32
     assert {(r.kind, r.bytes, r.leases) for r in memory.residents()} == {("kv_cache", 16, 0)}
     assert len({r.name for r in memory.residents()}) == 2
+
+
+def test_a_buffer_between_look_up_and_lease_is_not_taken_by_another(
+    kv: KvPool[Buffer], gpu: FakeDevice
+) -> None:
+    kv.take(16).release()
+    others: list[Lease[Buffer]] = []
+    between = Interruption(2, lambda: others.append(kv.take(16)))
+    with kv.take(16, cancel=between) as buffer:
+        assert others[0].value is not buffer
+        assert gpu.used == 32
+    others[0].release()
 
 
 def test_buckets_are_apart(kv: KvPool[Buffer], gpu: FakeDevice) -> None:

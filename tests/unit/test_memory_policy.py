@@ -99,3 +99,14 @@ def test_an_offload_becomes_a_drop_where_the_host_is_short_too() -> None:
     assert pick_victims([unit], {"cuda:0": 10}) == {unit: Action.OFFLOAD}
     assert pick_victims([unit], {"cuda:0": 10, HOST: 10}) == {unit: Action.DROP}
     assert pick_victims([unit], {HOST: 10, "cuda:0": 10}) == {unit: Action.DROP}
+
+
+def test_a_drop_never_becomes_an_offload_again() -> None:
+    one = Unit("a", pool="cuda:0", state=ResidentState.READY, held=Footprint(40, 40))
+    one.resident = FakeResident(FakeDevice(), 40, eviction="offload")
+    two = Unit("b", pool="cuda:0", state=ResidentState.READY, held=Footprint(40), last_used=1)
+    two.resident = FakeResident(FakeDevice(), 40)
+    assert pick_victims([one, two], {HOST: 10, "cuda:0": 60}) == {
+        one: Action.DROP,
+        two: Action.DROP,
+    }

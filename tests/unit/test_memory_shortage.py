@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 
 import pytest
 
 from engines.errors import OutOfMemory
 from engines.memory import is_out_of_memory
-from tests.fake_device import FakeDevice, FakeResident, House, manager, states, used
+from tests.fake_device import FakeDevice, FakeResident, Gate, House, manager, states, until, used
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as threads:
+        yield threads
 
 
 @pytest.fixture
@@ -62,6 +69,31 @@ def test_work_that_runs_out_is_done_again_once(house: House) -> None:
     assert len(tries) == 2
     assert states(house.memory) == {}
     assert house.memory.retrying("cuda:0", lambda: None) is None
+
+
+def test_the_second_try_waits_for_evictions_that_others_began(
+    house: House, pool: ThreadPoolExecutor
+) -> None:
+    gate = Gate()
+    house.visit("idle", 90, leave_gate=gate)
+    house.memory.idle_ttl = 0
+    sweep = pool.submit(house.memory.sweep)
+    assert gate.reached.wait(20)
+    tries: list[int] = []
+
+    def work() -> None:
+        tries.append(house.gpu.used)
+        house.gpu.take(50)
+        house.gpu.give(50)
+
+    pending = pool.submit(house.memory.retrying, "cuda:0", work)
+    until(lambda: tries == [90])
+    with pytest.raises(TimeoutError):
+        pending.result(0.2)
+    gate.open()
+    pending.result(20)
+    sweep.result(20)
+    assert tries == [90, 0]
 
 
 def test_work_that_fails_otherwise_is_not_done_again(house: House) -> None:
@@ -148,8 +180,9 @@ def test_graphs_are_counted_and_reset_before_the_weights_go(house: House) -> Non
     assert events == [("graph", True)]
     assert (used(house.memory), used(house.memory, "cpu")) == (60, 40)
     house.visit("a", 40, eviction="offload")
-    house.visit("b", 61)
-    assert len(events) == 1  # the reload had no graphs
+    house.visit("c", 100)
+    assert states(house.memory)["a"] == "off"
+    assert len(events) == 1  # after the reload there were none
 
 
 def test_graphs_make_the_idle_go_and_find_no_room_beside_the_leased(house: House) -> None:
@@ -200,6 +233,21 @@ def test_without_a_budget_the_device_sets_the_limit() -> None:
         memory.acquire("c", lambda: FakeResident(gpu, 80))
     gpu.capacity = 100
     memory.acquire("c", lambda: FakeResident(gpu, 80)).release()
+    memory.close()
+
+
+def test_a_device_is_not_measured_in_the_middle_of_a_load(pool: ThreadPoolExecutor) -> None:
+    """Half of a load is on the account but not on the device yet: that half is no room."""
+    gpu = FakeDevice(100)
+    memory = manager(None, memory_of=lambda name: (gpu.capacity - gpu.used, None))
+    resident = FakeResident(gpu, 60, load_gate=Gate())
+    pending = pool.submit(memory.acquire, "a", lambda: resident)
+    assert resident.load_gate.reached.wait(20)
+    assert gpu.used == 30
+    with pytest.raises(OutOfMemory):
+        memory.acquire("b", lambda: FakeResident(gpu, 60), timeout=0)
+    resident.load_gate.open()
+    pending.result(20).release()
     memory.close()
 
 

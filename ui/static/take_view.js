@@ -4,6 +4,7 @@
 window.vivavoce?.lifetime.abort(); // a panel that is drawn anew takes the place of the old one
 const lifetime = new AbortController();
 const PAGE = 20; // sentences shown at a time
+const DRAW_EVERY = 80; // milliseconds; smooth enough for a line that crosses slowly
 const ICONS = {
   play: '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M8 5.5v13l10.5-6.5z"/></svg>',
   pause: '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M7 5h3.5v14H7zM13.5 5H17v14h-3.5z"/></svg>',
@@ -115,19 +116,24 @@ function draw() {
   const position = player.position / rate;
   const whole = (shown.frames || 0) / rate;
   wave.draw(shown.frames ? player.position / shown.frames : 0);
-  find(".vv-time").textContent = `${clock(position)} / ${clock(whole)}`;
+  setText(find(".vv-time"), `${clock(position)} / ${clock(whole)}`);
   const slider = find(".vv-wave");
-  slider.setAttribute("aria-valuemax", Math.round(whole));
-  slider.setAttribute("aria-valuenow", Math.round(position));
-  slider.setAttribute("aria-valuetext", `${clock(position)} of ${clock(whole)}`);
+  setAttribute(slider, "aria-valuemax", Math.round(whole));
+  setAttribute(slider, "aria-valuenow", Math.round(position));
+  setAttribute(slider, "aria-valuetext", `${clock(position)} of ${clock(whole)}`);
   const button = find(".vv-play");
-  const label = player.playing ? "Pause" : "Play";
-  if (button.getAttribute("aria-label") !== label) {
-    button.setAttribute("aria-label", label);
+  if (setAttribute(button, "aria-label", player.playing ? "Pause" : "Play")) {
     button.innerHTML = player.playing ? ICONS.pause : ICONS.play;
   }
   panel.classList.toggle("vv-blocked", player.blocked);
   markSounding(position);
+}
+
+// Returns whether it was another value: what is the same is not drawn again.
+function setAttribute(node, name, value) {
+  if (node.getAttribute(name) === String(value)) return false;
+  node.setAttribute(name, value);
+  return true;
 }
 
 function clock(seconds) {
@@ -138,8 +144,12 @@ function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
 }
 
-function tick() {
-  if (player.playing) draw();
+let drawn = 0;
+function tick(time) {
+  if (player.playing && time - drawn >= DRAW_EVERY) {
+    drawn = time;
+    draw();
+  }
   if (!lifetime.signal.aborted) requestAnimationFrame(tick);
 }
 requestAnimationFrame(tick);

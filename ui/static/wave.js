@@ -4,8 +4,10 @@ function makeWave(canvas) {
   const BAR = 3; // pixels, with the gap after it
   const pen = canvas.getContext("2d");
   let peaks = [];
+  let last = null; // what was drawn last, so that nothing is drawn twice
 
   function resize() {
+    last = null;
     const ratio = window.devicePixelRatio || 1;
     canvas.width = Math.round(canvas.clientWidth * ratio);
     canvas.height = Math.round(canvas.clientHeight * ratio);
@@ -16,6 +18,9 @@ function makeWave(canvas) {
   function draw(played) {
     const { width, height } = canvas;
     const style = getComputedStyle(canvas);
+    const next = `${Math.round(played * width)} ${style.color}`;
+    if (next === last) return;
+    last = next;
     const count = peaks.length || bars();
     const step = width / count;
     const loudest = Math.max(0.05, ...peaks);
@@ -37,6 +42,7 @@ function makeWave(canvas) {
     resize,
     setPeaks(next) {
       peaks = next;
+      last = null;
     },
   };
 }

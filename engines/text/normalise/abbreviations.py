@@ -27,7 +27,7 @@ class Abbreviations:
         every = [*self._full, *self._before_number]
         self.heads = frozenset(_HEAD.match(short)[0] for short in every if _HEAD.match(short))  # type: ignore[index]
         others = [short for short in every if not _HEAD.match(short)]
-        self.pattern = rf"(?<![\w.])(?:(?P<head>[^\W\d_]+)(?=\.)|{_any_of(others)}(?!\w))"
+        self.pattern = rf"(?<![\w.])(?:(?P<head>[^\W\d_]+)(?=\.)|{_any_of(others)}(?![^\W\d]))"
         self._number_pattern = re.compile(_any_of(words.before_number) + r"(?=\s?\d)")
         self._pattern = re.compile(_any_of(words.abbreviations) + r"(?!\w)")
 

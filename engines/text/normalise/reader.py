@@ -43,7 +43,7 @@ class Reader:
             figures.read_number,
         )
         self._heads = abbreviations.heads
-        words = rf"(?P<word>{abbreviations.pattern}|[&+=@])"
+        words = rf"(?P<word>{abbreviations.pattern}|[&=@]|\+(?!\d))"
         before_digits = "|".join(
             [quantities.leading, calendar.leading, r"[-−+±.’'(#%٪×]|\s?[x×]|[vV]\.?"]
         )

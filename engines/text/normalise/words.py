@@ -59,6 +59,7 @@ class Words:
         number_sign: how # before a number is said.
         abbreviations: → words. White space after inner dots is optional.
         before_number: those that stand only before a number: "p." → "page".
+        ordinary_words: those of `before_number` that are words as well, which end sentences.
         more_abbreviations: those that never end a sentence, but are spoken as they stand.
         final_abbreviations: those of all above that may well end a sentence.
         lone_word: a capital with a dot that is a word, not an initial: English "I.".
@@ -107,6 +108,7 @@ class Words:
     number_sign: str = ""
     abbreviations: Mapping[str, str | Choose] = field(default_factory=dict)
     before_number: Mapping[str, str] = field(default_factory=dict)
+    ordinary_words: frozenset[str] = frozenset()
     more_abbreviations: frozenset[str] = frozenset()
     final_abbreviations: frozenset[str] = frozenset()
     lone_word: str = ""

@@ -169,6 +169,7 @@ ENGLISH = Words(
         "ca.": "circa",
         "c.": "circa",
     },
+    ordinary_words=set_of("no. No. art. Art. fig."),
     more_abbreviations=set_of("Ms. Messrs. Fr. Ph.D. cf. viz. Eqs. Vols. vol. Vol."),
     final_abbreviations=set_of("etc. Inc. Ltd. Corp. Co. Jr. Sr. Ave. Blvd. Rd. St. Ph.D. Bros."),
     lone_word="I.",

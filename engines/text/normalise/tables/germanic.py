@@ -137,6 +137,7 @@ GERMAN = Words(
         "Art.": "Artikel",
         "§": "Paragraf",
     },
+    ordinary_words=set_of("Art."),
     more_abbreviations=set_of("Ing. Dipl. Mag. jun. sen. hl. bes. allg. ehem."),
     final_abbreviations=set_of("usw. etc. Chr. Str. Jh. Mio. Mrd. o. u. Ä. jun. sen."),
 )
