@@ -32,13 +32,13 @@ def main() -> None:
     rate = library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, data, 0)
     samples = 0
 
-    @Callback
     def on_sound(_wave: object, count: int, _events: object) -> int:
         nonlocal samples
         samples += count
         return 0
 
-    library.espeak_SetSynthCallback(on_sound)
+    callback = Callback(on_sound)  # held: the library keeps a bare pointer
+    library.espeak_SetSynthCallback(callback)
     library.espeak_SetVoiceByName(b"en-us")
     library.espeak_SetParameter(RATE_PARAMETER, WORDS_A_MINUTE, 0)
     started = time.perf_counter()

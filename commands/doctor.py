@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         for finding in _findings(check, settings):
             print(f"{marks[finding.state]} {finding.what}", flush=True)
             if finding.todo:
-                print(f"  → {finding.todo}".encode(_encoding(), "replace").decode(_encoding()))
+                print(f"  → {finding.todo}", flush=True)
             worst = max(worst, finding.state == "bad")
     return console.FAILURE if worst else 0
 
@@ -70,14 +70,10 @@ def _findings(check: Check, settings: Settings) -> Iterator[Finding]:
 
 def _marks() -> dict[str, str]:
     try:
-        "✓!✗".encode(_encoding())
+        "✓!✗".encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         return {"good": "ok  ", "odd": "note", "bad": "FAIL"}
     return {"good": "✓", "odd": "!", "bad": "✗"}
-
-
-def _encoding() -> str:
-    return sys.stdout.encoding or "utf-8"
 
 
 def python_version(_: Settings) -> Iterator[Finding]:

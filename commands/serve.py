@@ -47,11 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio looks at itself through it
 
-    from server.serve import serve
     from studio.studio import Studio
+
+    # before the slow imports, so that what is wrong with the flags is told at once
+    studio = Studio(flags.settings(arguments))
+
+    from server.serve import serve
     from ui import shell
 
-    studio = Studio(flags.settings(arguments))
     serve(
         studio,
         arguments.listen.host,

@@ -98,6 +98,11 @@ class Desk:
         """The take as it is, with something said about it."""
         return view.of_take(self.take, **{**self._said, **values})
 
+    @property
+    def seed(self) -> int | None:
+        """The seed that was used last."""
+        return self._said.get("seed")
+
     def _say(self, shown: View, seed: int, fixed: str) -> View:
         self._said = {"status": shown.status, "seed": seed, "fixed": fixed}
         return dataclasses.replace(shown, seed=seed, fixed=fixed)

@@ -12,11 +12,12 @@ from engines.errors import InvalidRequest, VivavoceError
 from studio.studio import Studio
 from ui import choices, controls, export, view
 from ui.controls import ControlGroup
-from ui.desk import Desks
+from ui.desk import Desk, Desks
 from ui.examples import EXAMPLES
 from ui.textfile import decode
 from ui.view import View
 
+SEED, KEEP = 5, 6  # their places in a form
 SEED_DIGITS = 10  # of the largest one
 
 Outputs = tuple[Any, ...]
@@ -37,22 +38,30 @@ class Handlers:
     # speech
 
     def speak(self, visitor: gr.Request, *form: Any) -> Iterator[Outputs]:
-        """Outputs: take, seed."""
+        """Outputs: take, seed, keep."""
         desk = self._desks.of(visitor.session_hash)
+        form = _with_typed_seed(form, desk.seed)
         try:
-            yield from _shown(desk.speak(self._request(form)))
+            yield from _shown(desk.speak(self._request(form)), form)
         except VivavoceError as error:
-            yield desk.now(state=view.FAILED, alert=view.alert(error)).as_json(), gr.skip()
+            yield self._refused(desk, error)
 
     def again(self, visitor: gr.Request, event: gr.EventData, *form: Any) -> Iterator[Outputs]:
-        """Make the sentence `event.number` again. Outputs: take, seed."""
+        """Make the sentence `event.number` again. Outputs: take, seed, keep."""
         desk = self._desks.of(visitor.session_hash)
+        form = _with_typed_seed(form, desk.seed)
         try:
             number = _sentence_number(event._data["number"])
             text = desk.sentence_text(number)
-            yield from _shown(desk.speak_again(number, self._request((text, *form[1:]))))
+            request = self._request((text, *form[1:]))
+            yield from _shown(desk.speak_again(number, request), form)
         except VivavoceError as error:
-            yield desk.now(state=view.FAILED, alert=view.alert(error)).as_json(), gr.skip()
+            yield self._refused(desk, error)
+
+    @staticmethod
+    def _refused(desk: Desk, error: VivavoceError) -> Outputs:
+        shown = desk.now(state=view.FAILED, alert=view.alert(error))
+        return shown.as_json(), gr.skip(), gr.skip()
 
     def cancel(self, visitor: gr.Request) -> None:
         self._desks.of(visitor.session_hash).cancel()
@@ -177,12 +186,22 @@ class Handlers:
         )
 
 
-def _shown(views: Iterator[View]) -> Iterator[Outputs]:
-    """Views for the page; the seed goes into its field once, where a person may then change it."""
-    seed = None
+def _shown(views: Iterator[View], form: Sequence[Any]) -> Iterator[Outputs]:
+    """Views for the page. The seed goes into its field once: a person may then change it."""
+    keep = form[KEEP]
+    first = True
     for shown in views:
-        yield shown.as_json(), gr.skip() if shown.seed == seed else str(shown.seed)
-        seed = shown.seed
+        seed = (str(shown.seed), keep) if first else (gr.skip(), gr.skip())
+        yield shown.as_json(), *seed
+        first = False
+
+
+def _with_typed_seed(form: Sequence[Any], drawn: int | None) -> list[Any]:
+    """The form with "keep" set where a person put a seed of his own into the field: it holds the
+    one that was drawn last, unless he did."""
+    filled = list(form)
+    filled[KEEP] = form[KEEP] or form[SEED].strip() not in ("", str(drawn))
+    return filled
 
 
 def _sentence_number(given: object) -> int:

@@ -38,11 +38,11 @@ class Marked:
         self.has_phonemes = True
 
     def add_text(self, text: str, start: int) -> None:
-        for offset, character in enumerate(text):
-            if character == "[" and self.text.endswith("["):
-                character = " "  # two would begin phonemes
-            self.text += _plain(character)
-            self.origin.append((start + offset, start + offset + 1))
+        plain = text if text.isprintable() else "".join(map(_plain, text))
+        if self.text.endswith("[") and plain.startswith("["):
+            plain = " " + plain[1:]
+        self.text += plain.replace("[[", "[ ")  # two would begin phonemes
+        self.origin += [(at, at + 1) for at in range(start, start + len(text))]
 
 
 def mark(spans: Sequence[Span], mnemonics: Callable[[str], str]) -> Marked:

@@ -1,7 +1,7 @@
 """Speech made longer or shorter without a change of pitch, for paces that the library lacks.
 
 Overlap-add of pieces that are taken from where the waveform fits best to what came before (WSOLA).
-Letters: T samples, F = 2 * HOP samples of a piece.
+Letters: T samples.
 """
 
 from __future__ import annotations

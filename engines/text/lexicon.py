@@ -7,6 +7,7 @@ import threading
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from engines.api import Capability
@@ -38,9 +39,15 @@ _SPACELESS = (  # scripts that put no spaces between words
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_SPACELESS_SIGN = re.compile(f"[{_SPACELESS}]")
-_CHUNK = re.compile(f"[{_SPACELESS}]|[^\\W{_SPACELESS}]+|\\S")
 _FOLDED = str.maketrans({"\n": " ", "\u00a0": " ", "\u2019": "'", "\u03c2": "\u03c3"})
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A letter of a script without spaces; what entries are looked up by: such a letter, a word,
+    or a sign. Compiled when first needed, as that takes longer than the rest of this package."""
+    letter = re.compile(f"[{_SPACELESS}]")
+    return letter, re.compile(f"[{_SPACELESS}]|[^\\W{_SPACELESS}]+|\\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +214,7 @@ class Matcher:
         self.has_ipa = False
         for entry in entries:
             folded = _fold(entry.word)
-            candidates = self._heads.setdefault(_CHUNK.findall(folded)[0], _Candidates())
+            candidates = self._heads.setdefault(_patterns()[1].findall(folded)[0], _Candidates())
             same = candidates.by_text.setdefault(folded, {})
             same[entry.word if entry.exact else ""] = entry
             self.has_ipa = self.has_ipa or bool(entry.ipa)
@@ -220,7 +227,7 @@ class Matcher:
             return
         folded = _fold(text)
         done = 0
-        for chunk in _CHUNK.finditer(folded):
+        for chunk in _patterns()[1].finditer(folded):
             candidates = self._heads.get(chunk[0])
             if candidates is None or chunk.start() < done:
                 continue
@@ -250,6 +257,6 @@ def _at_word_edges(text: str, start: int, end: int) -> bool:
 
 def _in_word(sign: str) -> bool:
     """Whether a character needs a word's edge beside it; those of scripts without spaces do not."""
-    if _SPACELESS_SIGN.match(sign):
+    if _patterns()[0].match(sign):
         return False
     return sign.isalnum() or sign == "_" or unicodedata.category(sign)[0] == "M"

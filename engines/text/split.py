@@ -20,6 +20,8 @@ _CLOSING = re.compile(r"[)\]}\"'”’»«›‹」』】）〉》〕］｝]+(?=
 _MISSED_ENDS = re.compile(
     r"(?:[།༎៕។᠃᠉።፧۔։][)\]”’»]*\s*)|(?<![^\W\d_])(?P<word>[^\W\d_]+)[.!?](?P<closers>[)\]]*)\s+"
 )
+_APOSTROPHE = re.compile(r"(?<=\w)'")
+_INCHES = re.compile(r"(\d)\"")
 _OPENERS = "([{\"'“„«"
 _NUMERAL = re.compile(r"\s*\(?(?:\d|[IVXLC]{2,}\b|[VXLC]\b)")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.){2,}")
@@ -92,6 +94,8 @@ def _window_sentences(text: str, start: int, stop: int, language: str) -> list[t
 def _logical_lines(text: str, start: int, stop: int) -> list[tuple[int, int]]:
     """Ranges of lines, those that were wrapped by hand joined."""
     lines = text[start:stop].split("\n")
+    if len(lines) == 1:
+        return [(start, stop)]
     widths = [_columns(line) for line in lines]
     widest = max(widths)
     wrapped = len(lines) > 2 and widest in _WRAPPED
@@ -126,7 +130,7 @@ def _library_sentences(
 
     code = primary(language)
     words = words_of(language)
-    line = text[start:stop].replace("\n", " ")
+    line = _for_the_library(text[start:stop])
     begin = position = 0
     for segment in sentencex.segment(code, line):
         for part in _split_at_missed_ends(segment, words):
@@ -141,6 +145,19 @@ def _library_sentences(
             position += len(part)
     if begin < position:
         yield start + begin, start + position
+
+
+def _for_the_library(text: str) -> str:
+    """The text with other signs where the library would see quotes that are none; as long as
+    before."""
+    text = _APOSTROPHE.sub("’", text.replace("\n", " "))
+    return _INCHES.sub(_without_quote, text)
+
+
+def _without_quote(match: re.Match[str]) -> str:
+    """A number without the sign for inches, which the library takes for an opening quote."""
+    quoted = match.string.count('"', 0, match.start()) % 2
+    return match[0] if quoted else f"{match[1]} "
 
 
 def _split_at_missed_ends(segment: str, words: Words) -> Iterator[str]:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ import soundfile
 from commands import flags
 from commands.main import main
 from engines.errors import EngineFailure
+from studio import presets
 from studio.encode import FORMATS
+from studio.settings import PRESETS_DIR
 from tests import fakes
+from tests.speech_check import HARVARD_SENTENCES, recognise
 
 TEXT = "One two three. Four five six."
 
@@ -236,17 +240,12 @@ def test_a_broken_lexicon_names_file_and_line(say, folder: Path) -> None:
 
 
 def test_a_broken_preset_names_file_and_line(say, folder: Path, tmp_path, monkeypatch) -> None:
-    import dataclasses
-
-    from studio.settings import PRESETS_DIR
-
-    presets = tmp_path / "presets"
-    (presets / "voices").mkdir(parents=True)
-    (presets / "schema.json").write_bytes((PRESETS_DIR / "schema.json").read_bytes())
-    (presets / "voices" / "mine.json").write_text('{\n"id": }')
+    mine = tmp_path / "presets"
+    (mine / "voices").mkdir(parents=True)
+    (mine / "schema.json").write_bytes((PRESETS_DIR / "schema.json").read_bytes())
+    (mine / "voices" / "mine.json").write_text('{\n"id": }')
     original = flags.settings
-    changed = lambda given: dataclasses.replace(original(given), presets_dir=presets)  # noqa: E731
-    monkeypatch.setattr(flags, "settings", changed)
+    monkeypatch.setattr(flags, "settings", lambda given: replace(original(given), presets_dir=mine))
     code, error = say(TEXT, "-o", "x.wav")
     assert code == 2 and "mine.json, line 2" in error
 
@@ -351,3 +350,15 @@ def test_the_last_sentence_of_a_long_text_is_spoken_like_the_first(folder: Path)
     assert len(lengths) == 250
     assert max(lengths) - min(lengths) < 0.02
     assert sum(lengths) < seconds(Path("x.wav")) < 2 * sum(lengths)
+
+
+STARTERS = [v.id for v in presets.load(PRESETS_DIR).voices if v.language.startswith("en")]
+PRESETS = [preset.id for preset in presets.load(PRESETS_DIR).engines]
+WAYS = [*(("--voice", name) for name in STARTERS), *(("--preset", name) for name in PRESETS)]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_every_starter_voice_and_preset_is_intelligible(way: tuple[str, str], folder: Path) -> None:
+    for sentence in HARVARD_SENTENCES[:2]:
+        assert main(["say", sentence, "-o", "x.wav", "--seed", "1", "-q", *way]) == 0
+        assert recognise(*soundfile.read("x.wav")) == sentence

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commands import flags
@@ -38,6 +38,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         flags.address(text)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["127.0.0.1", "::1", "host"]), st.integers(1, 65535))
 def test_an_address_is_printed_as_it_is_read(host: str, port: int) -> None:
     assert flags.address(str(Address(host, port))) == Address(host, port)
@@ -70,6 +71,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         flags.duration(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     for read in (flags.address, flags.size, flags.duration):
@@ -111,10 +113,10 @@ def test_a_flag_counts_before_and_after_the_command() -> None:
 
 def test_flags_become_settings(tmp_path: Path) -> None:
     argv = ["--data-dir", str(tmp_path), "--memory-budget", "4GB", "--idle-ttl", "1m"]
-    settings = flags.settings(build_parser().parse_args([*argv, "--device", "cpu"]))
-    assert settings.data_dir == tmp_path
-    assert settings.models == tmp_path / "models"
-    assert (settings.memory_budget, settings.idle_ttl, settings.device) == (4 * 10**9, 60, "cpu")
+    made = flags.settings(build_parser().parse_args([*argv, "--device", "cpu"]))
+    assert made.data_dir == tmp_path
+    assert made.models == tmp_path / "models"
+    assert (made.memory_budget, made.idle_ttl, made.device) == (4 * 10**9, 60, "cpu")
 
 
 def test_a_space_listens_where_it_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

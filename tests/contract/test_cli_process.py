@@ -13,9 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import soundfile
 
 from bench.texts import prose
 from tests.servers import ROOT, server_process
+from tests.speech_check import HARVARD_SENTENCES, recognise
 
 APP = [sys.executable, str(ROOT / "app.py")]
 SECONDS = 60
@@ -57,11 +59,28 @@ def test_help_loads_nothing_heavy(folder: Path) -> None:
     assert not loaded & {"numpy", "pydantic", "gradio", "torch", "uvicorn", "rich", "soundfile"}
 
 
+def test_the_first_sentence_that_anyone_tries(folder: Path) -> None:
+    code, out, error = run(folder, "say", HARVARD_SENTENCES[0], "-o", "x.wav")
+    assert code == 0 and out == b"" and "x.wav: " in error
+    assert names(folder) == ["x.wav"]
+    assert recognise(*soundfile.read(folder / "x.wav")) == HARVARD_SENTENCES[0]
+
+
 def test_a_sound_streams_through_pipes(folder: Path) -> None:
     code, out, error = run(folder, "say", "-", "-o", "-", given="Grüß Gott, ihr zwei.".encode())
     assert code == 0, error
     assert out[:4] == b"RIFF" and len(out) > 20_000
     assert "Standard output: " in error
+
+
+def test_a_list_is_printed_on_any_terminal_and_to_a_reader_that_leaves(folder: Path) -> None:
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    code, out, error = run(folder, "voices", env=ascii_only)
+    assert code == 0 and b"Am?lie" in out and error == ""
+    with start(folder, "voices") as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(SECONDS) == 141
 
 
 def test_bytes_that_are_no_text_are_refused(folder: Path) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 from docs import generate
 from engines.text import lexicon
-from tests.servers import ROOT, server_process
+from tests.servers import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -30,12 +30,6 @@ def blocks(language: str, text: str = TEXT) -> list[str]:
 
 def front_matter() -> dict:
     return yaml.safe_load(README.split("---\n")[1])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory):
-    with server_process(tmp_path_factory.mktemp("readme")) as server:
-        yield server
 
 
 def run(command: list[str], folder: Path) -> None:

@@ -281,7 +281,7 @@ def test_another_platform_and_a_missing_lock_are_clear_errors(checkout: Checkout
         assert "Traceback" not in err
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_the_real_pip_installs_a_lock(tmp_path: Path) -> None:
     """Once with nothing replaced but the index: a wheel of our own, from a folder."""
     wheel = tmp_path / "tiny_voice-1.0-py3-none-any.whl"
@@ -300,7 +300,7 @@ def test_the_real_pip_installs_a_lock(tmp_path: Path) -> None:
     def set_up() -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", LOAD + THE_PIP_AT_HAND + RUN, ".venv", "lock.txt"]
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280
         )
 
     first = set_up()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ class Page:
     `strays` are requests that went to any other host, `complaints` errors in its console.
     """
 
-    def __init__(self, browser: Any, url: str, **context: Any) -> None:
+    def __init__(self, browser: Any, url: str, touched: bool = True, **context: Any) -> None:
         self.context = browser.new_context(
             **{"viewport": {"width": 1280, "height": 900}, **context}
         )
@@ -57,6 +58,8 @@ class Page:
         self.tab.on("request", lambda request: self._note(request.url, url))
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.tab.goto(url)
+        if not touched:
+            return
         self.tab.wait_for_selector(".vv-take")
         self.tab.wait_for_function("window.vivavoce && document.querySelector('#vv-text textarea')")
 
@@ -73,9 +76,16 @@ class Page:
 
     def speak(self, text: str) -> None:
         """Speak a text to its end."""
+        before = self.tab.eval_on_selector(".vv-take", "panel => panel.dataset.take")
         self.write(text)
         self.tab.click("#vv-speak")
-        self.wait_for_state("done")
+        self.tab.wait_for_function(
+            """(before) => {
+                const { take, state } = document.querySelector(".vv-take").dataset;
+                return take !== before && state === "done";
+            }""",
+            arg=before,
+        )
 
     def choose(self, label: str, choice: str) -> None:
         """Pick from a list by its beginning."""
@@ -132,15 +142,16 @@ class Page:
 
     def drop(self, data: bytes, name: str = "text.txt") -> None:
         self.tab.evaluate(
-            """([bytes, name]) => {
+            """([base64, name]) => {
+                const bytes = Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
                 const carried = new DataTransfer();
-                carried.items.add(new File([new Uint8Array(bytes)], name, { type: "text/plain" }));
+                carried.items.add(new File([bytes], name, { type: "text/plain" }));
                 const options = { dataTransfer: carried, bubbles: true, cancelable: true };
                 const target = document.querySelector("#vv-text textarea");
                 for (const kind of ["dragover", "drop"])
                     target.dispatchEvent(new DragEvent(kind, options));
             }""",
-            [list(data), name],
+            [base64.b64encode(data).decode(), name],
         )
 
     def picture(self, name: str) -> None:

@@ -93,6 +93,11 @@ def test_a_sentence_without_sound_gives_no_cue():
     assert cues(to_srt([sentence("...", 1, 1)])) == []
 
 
+def test_sentences_that_overlap_give_cues_that_do_not():
+    first, second = cues(to_srt([sentence("one", 0, 2), sentence("two", 1.985, 3)]))
+    assert first[1] == second[0] == 2
+
+
 def test_two_lines_are_about_as_wide_and_break_after_a_pause():
     (cue,) = cues(to_srt([sentence("When the rain had stopped, they all went out to the garden.")]))
     assert cue[2] == ["When the rain had stopped,", "they all went out to the garden."]
@@ -103,7 +108,7 @@ def test_a_long_sentence_is_cut_where_it_pauses():
     assert [cue[2] for cue in found] == [
         ["Oh, what a day;", "and then he went on and on,"],
         ["telling everyone about the", "long journey across the sea,"],
-        ["until everyone in the room", "had fallen asleep."],
+        ["until everyone in the", "room had fallen asleep."],
     ]
 
 

@@ -193,11 +193,16 @@ def test_expiry_between_look_up_and_lease_evicts_nothing(
 ) -> None:
     resident = FakeResident(gpu, 40)
     memory.acquire("a", lambda: resident).release()
-    memory.idle_ttl = 0
-    swept: list[None] = []
-    between = Interruption(2, lambda: swept.append(memory.sweep()))
-    with memory.acquire("a", lambda: resident, cancel=between) as model:
-        assert swept == [None]
+    swept: list[float] = []
+
+    def expire() -> None:
+        swept.append(memory.idle_ttl)
+        memory.idle_ttl = 0
+        memory.sweep()
+        memory.idle_ttl = swept[0]
+
+    with memory.acquire("a", lambda: resident, cancel=Interruption(2, expire)) as model:
+        assert len(swept) == 1
         assert model.there
         assert resident.loads == 1
 

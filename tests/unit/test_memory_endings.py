@@ -209,6 +209,7 @@ def test_close_wakes_a_janitor_that_has_nothing_to_do() -> None:
     with pytest.raises(BadCheckpoint):
         memory.acquire("a", broken)
     (janitor,) = set(threading.enumerate()) - before
+    until(lambda: len(memory._table.changed._condition._waiters) == 1)  # it sleeps for good
     memory.close(timeout=5)
     assert not janitor.is_alive()
 

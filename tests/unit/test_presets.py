@@ -217,7 +217,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(values=st.dictionaries(st.sampled_from([*VOICE, "controls", "tags", "x"]), ANYTHING))
 def test_any_json_is_taken_or_refused_as_a_bad_preset(folder: Path, values: dict) -> None:
     (folder / "voices" / "x.json").write_text(pretty({**VOICE, **values}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.errors import BadText
@@ -98,6 +98,7 @@ def test_five_megabytes() -> None:
     assert [note.split()[2] for note in notes] == ["145,000", "145,000"]
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_any_text_is_cleaned_or_refused(text: str) -> None:
     try:
@@ -109,6 +110,7 @@ def test_any_text_is_cleaned_or_refused(text: str) -> None:
     assert not any(unicodedata.category(sign) in ("Cc", "Cs") and sign != "\n" for sign in cleaned)
 
 
+@settings(deadline=None)
 @given(
     st.text(st.sampled_from("aé\u0301\u0316\u093c\u0958\u200d\u200c\ufe0f▶©5\u20e3🇩👩\r\n\u115f한"))
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.api import Capability
@@ -255,6 +255,7 @@ def test_ten_thousand_entries_do_not_slow_the_search_down() -> None:
     assert looked_up <= 200
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(st.sampled_from("aAßİ東ข้. -3"), min_size=1).map(str.strip).filter(bool)),
     st.text(st.sampled_from("aAßİ東ข้. -3\n")),
@@ -268,6 +269,7 @@ def test_matches_are_in_order_and_fold_to_their_entry(words: list[str], text: st
         position = end
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_file_is_read_or_refused(data: bytes) -> None:
     try:

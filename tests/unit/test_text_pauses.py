@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.errors import BadText
@@ -87,6 +87,7 @@ def test_punctuation(source: str, seconds: float) -> None:
     assert pauses.by_punctuation(source) == seconds
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("[] pause0.5ms\nA")))
 def test_any_text_has_marks_or_is_refused(text: str) -> None:
     try:

@@ -52,6 +52,7 @@ function show(next) {
   });
   document.body.classList.toggle("vv-busy", busy());
   panel.dataset.state = next.state;
+  panel.dataset.take = next.take;
   find(".vv-welcome").hidden = Boolean(next.take);
   find(".vv-now").hidden = !next.take || (!next.frames && !busy());
   find(".vv-bar i").style.width = `${Math.round(100 * next.progress)}%`;
@@ -122,8 +123,9 @@ function draw() {
   setAttribute(slider, "aria-valuenow", Math.round(position));
   setAttribute(slider, "aria-valuetext", `${clock(position)} of ${clock(whole)}`);
   const button = find(".vv-play");
-  if (setAttribute(button, "aria-label", player.playing ? "Pause" : "Play")) {
-    button.innerHTML = player.playing ? ICONS.pause : ICONS.play;
+  const sounding = player.playing && !player.blocked;
+  if (setAttribute(button, "aria-label", sounding ? "Pause" : "Play")) {
+    button.innerHTML = sounding ? ICONS.pause : ICONS.play;
   }
   panel.classList.toggle("vv-blocked", player.blocked);
   markSounding(position);
@@ -241,7 +243,7 @@ async function playSentence(number) {
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  if (button.classList.contains("vv-play")) player.playing ? player.pause() : playFrom();
+  if (button.classList.contains("vv-play")) playOrPause();
   if (button.dataset.download) {
     trigger("download", { what: button.dataset.download, format: find("select").value });
   }
@@ -257,7 +259,9 @@ element.addEventListener("click", (event) => {
   }
 });
 
-function playFrom() {
+function playOrPause() {
+  if (player.blocked) return player.unlock(shown.rate); // now a person has clicked
+  if (player.playing) return player.pause();
   const atEnd = player.position >= shown.frames && complete();
   player.play(atEnd ? 0 : player.position);
 }
@@ -282,7 +286,7 @@ slider.addEventListener("keydown", (event) => {
   if (event.key in step) to = player.position + step[event.key] * shown.rate;
   if (event.key === "Home") to = 0;
   if (event.key === "End") to = shown.frames;
-  if (event.key === " " || event.key === "Enter") player.playing ? player.pause() : playFrom();
+  if (event.key === " " || event.key === "Enter") playOrPause();
   else if (to === null) return;
   else player.seek(to);
   event.preventDefault();

@@ -43,9 +43,9 @@ def build(studio: Studio, desks: Desks) -> None:
     form = [text, *chosen, seed, keep, *tuned]
     voicing = [settings["language"], settings["voice"]]
 
-    speak.click(handlers.speak, form, [take, seed], **LONG)
+    speak.click(handlers.speak, form, [take, seed, keep], **LONG)
     cancel.click(handlers.cancel, **AT_ONCE)
-    take.again(handlers.again, form, [take, seed], **LONG)
+    take.again(handlers.again, form, [take, seed, keep], **LONG)
     take.download(handlers.download, None, [take, file], **LONG).success(
         None, None, None, js="() => document.querySelector('#vv-file').click()"
     )
@@ -70,7 +70,6 @@ def build(studio: Studio, desks: Desks) -> None:
             [*voicing, *tuned],
             **AT_ONCE,
         )
-    seed.input(None, None, keep, js="() => true")
 
 
 def _writing() -> tuple[gr.Textbox, gr.UploadButton]:

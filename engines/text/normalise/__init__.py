@@ -14,11 +14,8 @@ from engines.api import Span
 from engines.text.languages import primary
 from engines.text.normalise.words import words_of
 
-_IDEOGRAPHIC = "[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
-# white space that is not one plain space; between ideographs a line end is no space at all
-_ODD_SPACE = re.compile(
-    rf"(?P<none>(?<={_IDEOGRAPHIC})[^\S\n]*\n\s*(?={_IDEOGRAPHIC}))|\s*[^\S ]\s*|  +"
-)
+# white space that is not one plain space
+_ODD_SPACE = re.compile(r"\s*[^\S ]\s*|  +")
 
 
 def normalise(text: str, language: str, start: int = 0, end: int | None = None) -> list[Span]:
@@ -66,7 +63,14 @@ def _as_written(text: str) -> Iterator[Span]:
         if match.start() > position:
             plain = text[position : match.start()]
             yield Span(plain, plain)
-        yield Span(match[0], "" if match["none"] else " ")
+        none = "\n" in match[0] and _between_ideographs(text, match.start(), match.end())
+        yield Span(match[0], "" if none else " ")
         position = match.end()
     if position < len(text):
         yield Span(text[position:], text[position:])
+
+
+def _between_ideographs(text: str, start: int, end: int) -> bool:
+    """Whether a line end lies where these scripts put no space."""
+    sides = text[max(0, start - 1) : start], text[end : end + 1]
+    return all("\u3000" <= side <= "\u9fff" or "\uf900" <= side <= "\uffef" for side in sides)

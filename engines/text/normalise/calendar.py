@@ -53,6 +53,7 @@ class Calendar:
 
     def _compile_named_dates(self) -> None:
         months = "|".join(map(re.escape, sorted(self._names, key=len, reverse=True)))
+        months = months or "(?!)"
         self.leading = rf"(?<!\w)(?i:{months})\.?" if self._english else "(?!)"
         tails = "|".join(map(re.escape, self._words.date_words))
         tail = rf"(?:\s?(?P<tail>{tails}))?" if tails else ""
@@ -74,7 +75,7 @@ class Calendar:
         after = f"(?P<after>{words.clock_after})?" if words.clock_after else "(?P<after>(?!))?"
         self._time = re.compile(
             rf"(?<![\w:.,])(?P<h>\d{{1,2}})(?P<mark>{words.clock_marks})(?P<m>[0-5]\d)"
-            rf"(?::(?P<s>[0-5]\d))?{half}{after}(?![\w:]|[.,]\d)"
+            rf"(?::(?P<s>[0-5]\d))?{half}{after}(?!\w|[:.,]\d)"
         )
         alone = _HALF_DAY if self._english else words.clock_after if words.clock_alone else "(?!)"
         self._hour = re.compile(rf"(?<![\w:.,])(?P<h>\d{{1,2}})(?:{alone})(?!\w)")

@@ -20,7 +20,7 @@ _PHONES = (
 )
 _VERSION = re.compile(r"(?<!\w)(?P<v>[vV]\.?\s?)?(?P<n>\d{1,9}(?:\.\d{1,9})+)(?!\w|\.\d)")
 _SLASHED = re.compile(
-    r"(?<![\w/.,])(?:(?P<whole>\d{1,4})\s)?(?P<a>\d{1,3})/(?P<b>\d{1,3})(?![\w/]|[.,]\d)"
+    r"(?<![\w/.,])(?:(?P<whole>\d{1,4})\s)?(?P<a>\d{1,4})/(?P<b>\d{1,3})(?![\w/]|[.,]\d)"
 )
 _VULGAR = re.compile(r"(?P<whole>\d{1,6})?\s?(?P<sign>[¼-¾⅐-⅞])")
 _POINT_FIRST = re.compile(r"(?<![\w.,])\.(?P<n>\d+)(?![\w.])")
@@ -109,11 +109,11 @@ class Figures:
                 return None
             numerator, denominator = ascii_digits(match["a"]), ascii_digits(match["b"])
         said = self._words.fractions.get(f"{numerator}/{denominator}")
-        if said is None:
-            if match["whole"]:
-                return None
-            numbers = (self._numbers.number(part) for part in (numerator, denominator) if part)
-            said = " ".join(numbers)
+        if said is None and match["whole"]:
+            return None
+        if said is None:  # 24/7, 2025/26
+            first, second = Amount(numerator), Amount(denominator)
+            said = f"{self._quantities.plain(first, years=True)} {self._grammar.say(second)}"
         if match["whole"]:
             whole = self._numbers.number(ascii_digits(match["whole"]))
             said = f"{whole} {self._words.and_} {said}"
@@ -161,6 +161,8 @@ class Figures:
         before, after = text[max(0, start - 1) : start], text[start + 1 : start + 2]
         loose = not before.strip() and not after.strip()
         stuck = before.isalnum() and after.isalnum()
+        if text[start] in "+=":  # a sum, not a part of an address
+            stuck = before.isdecimal() and after.isdecimal()
         if not loose and not stuck:
             return None
         return start + 1, f" {said} " if stuck else said

@@ -41,6 +41,7 @@ class Reader:
             figures.read_fraction,
             figures.read_sign,
             figures.read_number,
+            abbreviations.read,
         )
         self._heads = abbreviations.heads
         words = rf"(?P<word>{abbreviations.pattern}|[&=@]|\+(?!\d))"
@@ -49,7 +50,7 @@ class Reader:
         )
         numbers = rf"\d|(?:{before_digits})\s?(?=[-−+.]?\d)|[-−+±](?=\D\d)|[¼-¾⅐-⅞]"
         self._words = re.compile(words)
-        self._words_and_numbers = re.compile(f"{words}|{numbers}")
+        self._words_and_numbers = re.compile(f"{numbers}|{words}")
 
     def readings(self, text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
         """Start, end and words of everything between two offsets that is said differently."""

@@ -120,6 +120,16 @@ class Words:
         return bool(self.numbers)
 
 
+def as_year(numbers: Numbers, year: int, _before: str) -> str:
+    """A year as num2words says it."""
+    return numbers.year(year)
+
+
+def as_ordinal(numbers: Numbers, number: int, _before: str) -> str:
+    """An ordinal as num2words says it."""
+    return numbers.ordinal(number)
+
+
 def list_of(text: str) -> list[str]:
     """The words of a text, so that tables of them are easy to read."""
     return text.split()

@@ -6,18 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engines.text.normalise.words import Choose, Words, set_of
+from engines.text.normalise.words import Choose, Words, as_ordinal, as_year, set_of
 
 if TYPE_CHECKING:
     from engines.text.normalise.numbers import Numbers
-
-
-def _library_year(numbers: Numbers, year: int, _before: str) -> str:
-    return numbers.year(year)
-
-
-def _ordinal(numbers: Numbers, day: int, _before: str) -> str:
-    return numbers.ordinal(day)
 
 
 def _english_decade(numbers: Numbers, year: int, _before: str) -> str:
@@ -106,8 +98,8 @@ ENGLISH = Words(
     times="times",
     at="at",
     ordinals="st|nd|rd|th",
-    day=_ordinal,
-    year=_library_year,
+    day=as_ordinal,
+    year=as_year,
     date="{month} {day} {year}",
     decade=_english_decade,
     decade_suffix="s",

@@ -6,14 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from engines.text.normalise.words import Words, set_of
+from engines.text.normalise.words import Words, as_year, set_of
 
 if TYPE_CHECKING:
     from engines.text.normalise.numbers import Numbers
-
-
-def _library_year(numbers: Numbers, year: int, _before: str) -> str:
-    return numbers.year(year)
 
 
 _GERMAN_DATIVE = set_of("am vom zum beim im dem den des seit ab bis einem einen diesem")
@@ -55,7 +51,7 @@ GERMAN = Words(
     | set_of("der die das ein eine einer jeder jede jedes dieser diese unser sein ihr"),
     ordinal=_german_ordinal,
     day=_german_ordinal,
-    year=_library_year,
+    year=as_year,
     decade=_german_decade,
     decade_suffix="er",
     clock_cues=frozenset(["um"]),
@@ -126,6 +122,9 @@ GERMAN = Words(
         "geb.": "geboren",
         "gest.": "gestorben",
         "Jh.": "Jahrhundert",
+        "Std.": "Stunden",
+        "Min.": "Minuten",
+        "Sek.": "Sekunden",
     },
     before_number={
         "Nr.": "Nummer",
@@ -139,7 +138,7 @@ GERMAN = Words(
     },
     ordinary_words=set_of("Art."),
     more_abbreviations=set_of("Ing. Dipl. Mag. jun. sen. hl. bes. allg. ehem."),
-    final_abbreviations=set_of("usw. etc. Chr. Str. Jh. Mio. Mrd. o. u. Ä. jun. sen."),
+    final_abbreviations=set_of("usw. etc. Chr. Str. Jh. o. u. Ä. jun. sen."),
 )
 DUTCH = Words(
     "nl",
@@ -153,7 +152,7 @@ DUTCH = Words(
     times="keer",
     at="at",
     ordinals="ste|de|e",
-    year=_library_year,
+    year=as_year,
     clock="{h} uur {m}",
     clock_cues=set_of("om"),
     clock_hour="{h} uur",

@@ -7,14 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engines.text.normalise.words import Words, set_of
+from engines.text.normalise.words import Words, as_ordinal, as_year, set_of
 
 if TYPE_CHECKING:
     from engines.text.normalise.numbers import Numbers
-
-
-def _library_year(numbers: Numbers, year: int, _before: str) -> str:
-    return numbers.year(year)
 
 
 def _hundreds_year(numbers: Numbers, year: int, _before: str) -> str:
@@ -22,10 +18,6 @@ def _hundreds_year(numbers: Numbers, year: int, _before: str) -> str:
         return numbers.cardinal(year)
     rest = numbers.cardinal(year % 100) if year % 100 else ""
     return f"{numbers.cardinal(year // 100)}hundra{rest}"
-
-
-def _ordinal(numbers: Numbers, day: int, _before: str) -> str:
-    return numbers.ordinal(day)
 
 
 SWEDISH = Words(
@@ -40,7 +32,7 @@ SWEDISH = Words(
     times="gånger",
     at="at",
     ordinals=":a|:e",
-    day=_ordinal,
+    day=as_ordinal,
     year=_hundreds_year,
     clock="{h} och {m}",
     clock_cues=set_of("kl klockan"),
@@ -98,8 +90,8 @@ DANISH = Words(
     at="at",
     dot_ordinals=True,
     ordinal_cues=set_of("den det de d. i på til fra"),
-    day=_ordinal,
-    year=_library_year,
+    day=as_ordinal,
+    year=as_year,
     clock="{h} {m}",
     clock_cues=set_of("kl klokken"),
     clock_hour="{h}",
@@ -176,7 +168,7 @@ FINNISH = Words(
     times="kertaa",
     at="ät",
     dot_ordinals=True,
-    day=_ordinal,
+    day=as_ordinal,
     clock="{h} {m}",
     clock_cues=set_of("klo kello"),
     clock_hour="{h}",
