@@ -36,7 +36,7 @@ class Settings:
         device: default device of requests that name none.
         memory_budget: bytes of models and caches per device; None takes what the device has.
         idle_ttl: seconds after which an idle model leaves its device.
-        workers: requests in work at once; None takes one a core, at least 2.
+        workers: requests in work at once; None takes one a core, at least 8.
         max_queued: requests that may wait; one more is refused.
         max_chars: longest text of one request.
         deadline: longest time of one request in seconds, from submission.

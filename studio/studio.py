@@ -32,6 +32,10 @@ from studio.settings import Settings
 
 log = logging.getLogger("vivavoce.studio")
 
+# A worker whose listener reads at the pace of speech mostly waits, so a few more than cores are
+# kept: two people who listen to a book must not make everyone else wait.
+LEAST_WORKERS = 8
+
 
 class Studio:
     """One queue for every front door, a few workers, the engines, and what they share.
@@ -160,7 +164,7 @@ class Studio:
     # work
 
     def _start_workers(self) -> None:
-        wanted = self.settings.workers or max(2, os.cpu_count() or 2)
+        wanted = self.settings.workers or max(LEAST_WORKERS, os.cpu_count() or 1)
         if len(self._workers) < wanted:
             worker = threading.Thread(
                 target=self._work, name=f"speech-{len(self._workers)}", daemon=True

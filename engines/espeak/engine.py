@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from engines.espeak.words import WordClock
 from engines.voices import unknown_voice
 
 SAMPLE_RATE = 22050  # Hz, of all its voices
-LEAST_WORKERS, MOST_WORKERS = 2, 4  # one that waits for a slow listener must not stop the others
+WORKERS = 8  # more than cores: those that wait for slow listeners must not stop the others
 
 _CPU_ONLY = "eSpeak NG computes on the CPU only, hundreds of times faster than speech."
 _HURRIED = Settings(rate=449, noise=1)
@@ -72,7 +71,7 @@ class EspeakEngine:
     controls: ClassVar[type[Controls]] = EspeakControls
 
     def __init__(self, context: EngineContext) -> None:  # noqa: ARG002 - of the protocol
-        self._pool = Pool(min(MOST_WORKERS, max(LEAST_WORKERS, os.cpu_count() or 1)))
+        self._pool = Pool(WORKERS)
         self._inventories: dict[str, Inventory] = {}
         self._stock_taking = threading.Lock()
 
