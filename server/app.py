@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from anyio import to_thread
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from server import catalogue, errors, health, metrics, speech
 from server.answers import ErrorAnswer
@@ -34,11 +35,13 @@ def create_app(studio: Studio, *, title: str = TITLE) -> FastAPI:
         context.state = "stopping"
         await to_thread.run_sync(studio.close)
 
-    app = FastAPI(
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        static_url="/docs/assets",
         title=title,
         summary=SUMMARY,
         lifespan=life,
-        redoc_url=None,
         responses={"default": {"model": ErrorAnswer, "description": "What went wrong."}},
     )
     app.state.context = context

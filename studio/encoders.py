@@ -12,7 +12,7 @@ import subprocess
 import threading
 import weakref
 from io import BufferedReader
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -22,15 +22,28 @@ from studio.formats import SOFTWARE, Format, Tags, id3, riff_info
 UNKNOWN_LENGTH = 0xFFFFFFFF  # in a wav header: read on until there is no more
 OGG_PAGE_LATENCY = 0x1302  # libsndfile's SFC_SET_OGG_PAGE_LATENCY_MS, which soundfile doesn't name
 OGG_PAGE = 200.0  # milliseconds; the default of a second would delay the first sound
-MP3_LEVEL = 0.5  # of libsndfile's 0 to 1: 80 kbit/s up to 24 kHz
-AAC_BITRATE = "64k"
+# Levels from 0 to 1. mp3 at an even 80 kbit/s up to 24 kHz: players work out the length of a stream
+# from the rate. Opus at about 70: below 50 it takes its speech mode, which is 2.6 times the work.
+LIBSNDFILE_OPTIONS: dict[str, dict[str, Any]] = {
+    "flac": {"format": "FLAC", "subtype": "PCM_16"},
+    "mp3": {
+        "format": "MP3",
+        "subtype": "MPEG_LAYER_III",
+        "compression_level": 0.5,
+        "bitrate_mode": "CONSTANT",
+    },
+    "opus": {"format": "OGG", "subtype": "OPUS", "compression_level": 0.75},
+}
+AAC = ("-c:a", "aac", "-b:a", "64k", "-aac_coder", "fast", "-f", "adts")
 PIPE_BLOCK = 1 << 16
 
 
 class Encoder(Protocol):
-    """Attributes:
-    patches: offsets in the whole output, and the bytes to write over what stands there; complete
-        after `close`.
+    """What makes one output.
+
+    Attributes:
+        patches: offsets in the whole output, and the bytes to write over what stands there;
+            complete after `close`.
     """
 
     patches: list[tuple[int, bytes]]
@@ -49,9 +62,7 @@ def open_encoder(fmt: Format, sample_rate: int, tags: Tags, *, streaming: bool) 
     if fmt.name == "wav":
         return WavEncoder(sample_rate, tags, streaming=streaming)
     if fmt.name == "aac":
-        return FfmpegEncoder(
-            ("-c:a", "aac", "-b:a", AAC_BITRATE, "-f", "adts"), sample_rate, id3(tags)
-        )
+        return FfmpegEncoder(AAC, sample_rate, id3(tags))
     return SoundfileEncoder(fmt, sample_rate, tags)
 
 
@@ -152,13 +163,6 @@ class SoundfileEncoder:
     def __init__(self, fmt: Format, sample_rate: int, tags: Tags) -> None:
         import soundfile
 
-        container, subtype = {
-            "flac": ("FLAC", "PCM_16"),
-            "mp3": ("MP3", "MPEG_LAYER_III"),
-            "opus": ("OGG", "OPUS"),
-        }[fmt.name]
-        # mp3 at an even bit rate: players work out the length of a stream from it
-        options = {"compression_level": MP3_LEVEL, "bitrate_mode": "CONSTANT"}
         self._prefix = id3(tags) if fmt.name == "mp3" else b""
         self._sink = _Sink(len(self._prefix))
         self.patches = self._sink.patches
@@ -167,9 +171,7 @@ class SoundfileEncoder:
             "w",
             samplerate=sample_rate,
             channels=1,
-            format=container,
-            subtype=subtype,
-            **(options if fmt.name == "mp3" else {}),
+            **LIBSNDFILE_OPTIONS[fmt.name],
         )
         if fmt.name == "opus":
             latency = soundfile._ffi.new("double *", OGG_PAGE)

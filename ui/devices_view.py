@@ -88,7 +88,7 @@ def _pool(
         f"<dl class='vv-figures'>{listed}</dl>{plot}"
         "<p class='vv-legend'><span class='vv-key-used'>in use</span>"
         "<span class='vv-key-ours'>models and caches</span>"
-        f"<span class='vv-axis'>{span}</span></p></article>"
+        f"<span class='vv-axis'>{span}, of {size(total)}</span></p></article>"
     )
 
 

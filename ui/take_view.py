@@ -22,6 +22,7 @@ from ui.examples import EXAMPLES
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("player.js", "wave.js", "take_view.js", "page.js")
+LABELS = {"opus": "Opus", "pcm": "PCM (raw)"}
 LONGEST_READ = 10.0  # seconds of sound in one answer
 MOST_BARS = 2_000
 MOST_SENTENCES = 50
@@ -41,7 +42,7 @@ def build(desks: Desks, sample_rate: int) -> gr.HTML:
         server_functions=list(_server_functions(desks)),
         elem_id="vv-take",
         rate=sample_rate,
-        formats=[{"name": f.name, "label": f.name.upper()} for f in FORMATS.values()],
+        formats=[{"name": n, "label": LABELS.get(n, n.upper())} for n in FORMATS],
         examples=[{"name": e.name, "language": e.language} for e in EXAMPLES],
     )
 

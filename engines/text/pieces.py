@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
@@ -98,14 +98,6 @@ class _Cutter:
             return True
         return long_spans and len(span.spoken) > self._limit
 
-    def _is_loose_space(self, position: int) -> bool:
-        """Whether a character is white space that may be left out."""
-        index = bisect_left(self._ends, position + 1)
-        span = self._spans[index]
-        inside = position > self._ends[index] - len(span.spoken)
-        long = len(span.spoken) > self._limit and inside
-        return self.spoken[position].isspace() and (_is_plain(span) or long)
-
     def _hard_cut(self, start: int, ideal: int, high: int) -> int:
         """Between two letters; outside of spans that are one thing, where that is possible."""
         downwards = range(ideal, (start + ideal) // 2, -1)
@@ -117,33 +109,47 @@ class _Cutter:
 
     def slice(self, start: int, end: int) -> Piece:
         """The spans between two offsets of the spoken text, without white space around them."""
-        first, final = start, end
-        while start < end and self._is_loose_space(start):
-            start += 1
-        while end > start and self._is_loose_space(end - 1):
-            end -= 1
         taken: list[Span] = []
         offset = 0
         for index, span in enumerate(self._spans):
             right = self._ends[index]
             left = right - len(span.spoken)
-            silent = left == right and (first <= left < final or left == len(self.spoken) == final)
+            silent = left == right and (start <= left < end or left == len(self.spoken) == end)
             if not silent and (right <= start or left >= end):
                 continue
-            skipped = max(start - left, 0)
+            part = span if silent else _part(span, max(start - left, 0), min(end, right) - left)
             if not taken:
                 offset = self._source_ends[index] - len(span.source)
-                offset += min(skipped, len(span.source))
-            taken.append(span if silent else _part(span, skipped, min(end, right) - left))
+                if left < start:
+                    offset += start - left if _as_written(span) else len(span.source)
+            taken.append(part)
+        before = _source_length(taken)
+        _strip(taken, 0, str.lstrip)
+        offset += before - _source_length(taken)
+        _strip(taken, -1, str.rstrip)
         return Piece(offset, tuple(taken))
+
+
+def _source_length(spans: Sequence[Span]) -> int:
+    return sum(len(span.source) for span in spans)
 
 
 def _as_written(span: Span) -> bool:
     return span.ipa is None and span.spoken == span.source
 
 
-def _is_plain(span: Span) -> bool:
-    return _as_written(span) or span.spoken == " "
+def _strip(spans: list[Span], edge: int, strip: Callable[[str], str]) -> None:
+    """Take white space off the first (0) or last (-1) of the spans, and whole spans of it."""
+    while spans:
+        span = spans[edge]
+        if not (_as_written(span) or span.source.isspace()):
+            spans[edge] = replace(span, spoken=strip(span.spoken))
+            return
+        text = strip(span.source)
+        if text:
+            spans[edge] = Span(text, text)
+            return
+        del spans[edge]
 
 
 def _part(span: Span, left: int, right: int) -> Span:

@@ -167,7 +167,15 @@ def test_openapi_is_whole(client) -> None:
     assert {"/v1/models", "/v1/audio/voices", "/healthz", "/readyz", "/metrics"} <= set(
         document["paths"]
     )
-    assert client.get("/docs").status_code == 200
+
+
+def test_the_docs_page_needs_nothing_from_elsewhere(client) -> None:
+    page = client.get("/docs").text
+    assert "https://" not in page
+    assets = re.findall(r'(?:src|href)="([^"]+\.(?:js|css))"', page)
+    assert len(assets) == 2
+    for asset in assets:
+        assert client.get(asset).status_code == 200
 
 
 def test_a_control_never_hides_a_field_of_the_request(tone, client) -> None:

@@ -140,7 +140,11 @@ OTHERS = {
         "alle 14:30": "alle quattordici e trenta",
         "Il Sig. Rossi, 1 km": "Il Signor Rossi, un chilometro",
     },
-    "pt": {"2 h, 2 km": "duas horas, dois quilômetros", "14h30": "catorze horas e trinta"},
+    "pt": {
+        "0ª": "zero",
+        "2 h, 2 km": "duas horas, dois quilômetros",
+        "14h30": "catorze horas e trinta",
+    },
     "pt-BR": {"R$ 5,30": "cinco reais e trinta centavos", "1 de maio": "primeiro de maio"},
     "nl": {
         "om 14:30 uur": "om veertien uur dertig",
@@ -177,7 +181,10 @@ OTHERS = {
     },
     "uk": {"21 листопада 2026": "двадцять першого листопада дві тисячі двадцять шостого"},
     "fi": {"klo 14.30": "kello neljätoista kolmekymmentä", "5 km": "viisi kilometriä"},
-    "hu": {"3,14": "három egész tizennégy század"},
+    "hu": {
+        "3,14": "három egész tizennégy század",
+        "1000000,00": "egymillió egész nulla nulla",  # num2words recurses without end here
+    },
     "tr": {"%50": "yüzde elli", "5 km": "beş kilometre"},
     "ar": {"٣٫٥": "ثلاثة فاصلة خمسة", "20 °C": "عشرون درجة مئوية"},
     "fa": {"۵ و 50%": "پنج و پنجاه درصد"},

@@ -232,6 +232,12 @@ def test_silent_spans_are_kept_once() -> None:
     assert [span.source for piece in made for span in piece.spans] == ["- ", "a b c", "d e f", "!"]
 
 
+def test_white_space_before_a_silent_end_is_kept() -> None:
+    (piece,) = pieces([Span(" a b ", " a b "), Span("x", "")], 40)
+    assert piece.offset == 1
+    assert [span.source for span in piece.spans] == ["a b ", "x"]
+
+
 @settings(deadline=None)
 @given(st.text(st.sampled_from("ab ,;。é\u0301नी्"), max_size=400), st.integers(40, 90))
 def test_no_piece_is_longer_than_the_limit(text: str, limit: int) -> None:

@@ -117,7 +117,7 @@ function draw() {
   const position = player.position / rate;
   const whole = (shown.frames || 0) / rate;
   wave.draw(shown.frames ? player.position / shown.frames : 0);
-  setText(find(".vv-time"), `${clock(position)} / ${clock(whole)}`);
+  setText(find(".vv-time"), `${clock(position)} / ${clock(Math.round(whole))}`);
   const slider = find(".vv-wave");
   setAttribute(slider, "aria-valuemax", Math.round(whole));
   setAttribute(slider, "aria-valuenow", Math.round(position));
@@ -178,12 +178,13 @@ async function refreshList() {
   list.start = first + 1;
   while (list.children.length > sentences.length) list.lastChild.remove();
   sentences.forEach((sentence, i) => fillRow(list.children[i] || addRow(list), sentence));
-  const last = Math.min(first + PAGE, shown.sentences);
-  find(".vv-pages span").textContent = `${first + 1}–${last} of ${shown.sentences}`;
+  const last = first + sentences.length; // may be ahead of what was last shown
+  const whole = Math.max(shown.sentences, last);
+  find(".vv-pages span").textContent = `${first + 1}–${last} of ${whole.toLocaleString()}`;
   find(".vv-pages").hidden = pages() < 2;
   find("[data-page='-1']").disabled = page === 0;
   find("[data-page='1']").disabled = page >= pages() - 1;
-  find(".vv-sentences").hidden = !shown.sentences;
+  find(".vv-sentences").hidden = !sentences.length;
   draw();
 }
 

@@ -31,9 +31,10 @@ class Numbers:
     def ordinal(self, number: int, **grammar: str) -> str:
         """As an ordinal; as a plain number where num2words has none in this language."""
         try:
-            return self._ask(number, "ordinal", **grammar)
+            said = self._ask(number, "ordinal", **grammar)
         except (NotImplementedError, OverflowError, KeyError):
-            return self.cardinal(number)
+            said = ""
+        return said or self.cardinal(number)
 
     def year(self, year: int) -> str:
         """As a year, in the languages whose years num2words knows."""
@@ -56,7 +57,8 @@ class Numbers:
         if not fraction:
             return whole
         words = self.words
-        if words.fraction == "library" and mark == "," and len(fraction) <= _LONGEST_FRACTION:
+        in_library = words.fraction == "library" and mark == "," and int(fraction) > 0
+        if in_library and len(fraction) <= _LONGEST_FRACTION:
             return self._ask(Decimal(f"{int(integer)}.{fraction}"), "cardinal")
         name = words.dot if mark == "." else words.comma
         return f"{whole} {name} {self._fraction(fraction)}"
