@@ -37,11 +37,13 @@ def test_sound_plays_while_the_rest_is_made_and_stops_within_a_chunk(page) -> No
     page.wait_for("document.querySelectorAll('.vv-list li').length === 20")
     status = page.tab.inner_text(".vv-status")
     assert re.match(r"Sentence [\d,]+ of about [\d,]+ · .* of audio · [\d.]+× real time", status)
+    assert page.tab.locator("#vv-cancel").is_visible()
     page.picture("speaking-1280")
     page.tab.keyboard.press("Escape")
     page.wait_for_state("stopped")
     assert page.text == LONG
     assert page.tab.inner_text(".vv-status").startswith("Stopped · ")
+    assert page.tab.locator("#vv-cancel").is_hidden()
     assert len(page.rows()) == 20, "a long list is shown by the page"
     page.tab.click("[aria-label='Later sentences']")
     page.wait_for("document.querySelector('.vv-list').start === 21")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from engines.text import covers, normalise
 from engines.text.normalise import words
+from engines.text.normalise.grammar import grammar_of
+from engines.text.normalise.reader import reader_of
 
 ENGLISH = {
     # plain numbers
@@ -141,7 +144,7 @@ OTHERS = {
         "Il Sig. Rossi, 1 km": "Il Signor Rossi, un chilometro",
     },
     "pt": {
-        "0ª": "zero",
+        "0º": "zero",
         "2 h, 2 km": "duas horas, dois quilômetros",
         "14h30": "catorze horas e trinta",
     },
@@ -294,6 +297,18 @@ def test_any_text(text: str, language: str) -> None:
 def test_any_chinese_or_japanese_number(text: str) -> None:
     for language in ("zh", "ja"):
         spoken(text, language)
+
+
+def test_threads_do_not_disturb_one_another() -> None:
+    """num2words' Arabic, for one, keeps the number in the converter while it works on it."""
+    texts = [f"{number} {number}.5" for number in range(1_000_000, 1_000_400)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda text: spoken(text, "ar"), texts))
+    assert len(set(together)) == len(texts)
+    words.words_of.cache_clear()
+    grammar_of.cache_clear()
+    reader_of.cache_clear()
+    assert together == [spoken(text, "ar") for text in texts]
 
 
 def test_libraries_are_imported_when_they_are_needed() -> None:
