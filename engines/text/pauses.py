@@ -18,8 +18,9 @@ ELLIPSIS = 0.5
 CLAUSE = 0.12
 
 _MARK = re.compile(
-    r"\[[ ]{0,8}pause(?=[\s\]\[:=,;\d.+-]|\Z)(?P<value>[^\[\]\n]{0,40})(?P<end>\]?)", re.I
+    r"(?P<mark>\[[ ]{0,8}pause(?=[\s\]\[:=,;\d.+-]|\Z)(?P<value>[^\[\]\n]{0,40})(?P<end>\]?))", re.I
 )
+_NEXT_IN_A_ROW = re.compile(rf"\s*{_MARK.pattern}", re.I)
 _VALUE = re.compile(r" *(?P<number>\d{1,6}(?:\.\d{1,6})?) ?(?P<unit>ms|s) *", re.I)
 _CLOSERS = "\"'”’»›)]}」』】）〉》〕］｝"
 _ELLIPSES = ("…", "...", "。。", "‥")
@@ -55,14 +56,14 @@ def next_mark(text: str, start: int) -> PauseMark | None:
     return next(marks(text, start), None)
 
 
-def mark_at(text: str, position: int) -> PauseMark | None:
-    """The pause mark that starts exactly there.
+def mark_in_a_row(text: str, position: int) -> PauseMark | None:
+    """The pause mark that follows with nothing but white space before it.
 
     Raises:
         BadText: as `next_mark`.
     """
-    match = _MARK.match(text, position)
-    return PauseMark(match.start(), match.end(), _seconds(match)) if match else None
+    match = _NEXT_IN_A_ROW.match(text, position)
+    return PauseMark(match.start("mark"), match.end(), _seconds(match)) if match else None
 
 
 def check_marks(text: str) -> None:
@@ -96,7 +97,7 @@ def _seconds(match: re.Match[str]) -> float:
         if seconds <= LONGEST_PAUSE:
             return seconds
     raise BadText(
-        f"The pause {match[0]!r:.60} at position {match.start()} cannot be used.",
+        f"The pause {match['mark']!r:.60} at position {match.start('mark')} cannot be used.",
         f"Write [pause], [pause 0.5s] or [pause 500ms], from 0 to {LONGEST_PAUSE:g} seconds.",
         "Correct it, or take the brackets away to have it read out.",
         param="text",

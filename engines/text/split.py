@@ -61,18 +61,29 @@ def sentences(
         blank = _BLANK_LINE.search(text, position, min(end, position + window))
         stop = blank.start() if blank else min(end, position + window)
         open_ended = blank is None and stop < end
-        ranges = _window_sentences(text, position, stop, language)
-        whole = True
-        if open_ended and len(ranges) > 1:
-            ranges.pop()
-        elif open_ended:
-            ranges = [(position, _cut_near_the_end(text, position, stop))]
-            whole = False
-        for first, final in ranges:
+        for first, final, whole in _whole_sentences(text, position, stop, language, open_ended):
             position = _skip_space(text, final, end)
             final = first + len(text[first:final].rstrip())
             newlines = text.count("\n", final, position)
             yield Sentence(first, final, newlines, whole, position >= end)
+
+
+def _whole_sentences(
+    text: str, start: int, stop: int, language: str, open_ended: bool
+) -> Iterator[tuple[int, int, bool]]:
+    """Start, end and wholeness of the sentences of a window. The last one is left to the next
+    window where it may go on there, and cut where it is the only one."""
+    held: tuple[int, int] | None = None
+    alone = True
+    for found in _window_sentences(text, start, stop, language):
+        if held:
+            alone = False
+            yield *held, True
+        held = found
+    if held and not open_ended:
+        yield *held, True
+    elif held and alone:
+        yield start, _cut_near_the_end(text, start, stop), False
 
 
 def _skip_space(text: str, start: int, end: int) -> int:
@@ -80,15 +91,13 @@ def _skip_space(text: str, start: int, end: int) -> int:
     return match.start() if match else end
 
 
-def _window_sentences(text: str, start: int, stop: int, language: str) -> list[tuple[int, int]]:
+def _window_sentences(text: str, start: int, stop: int, language: str) -> Iterator[tuple[int, int]]:
     """Ranges of the sentences between two offsets; each starts with a visible character."""
-    ranges = []
     for first, final in _logical_lines(text, start, stop):
         for left, right in _library_sentences(text, first, final, language):
-            left = _skip_space(text, left, right)
-            if left < right:
-                ranges.append((left, right))
-    return ranges
+            visible = _skip_space(text, left, right)
+            if visible < right:
+                yield visible, right
 
 
 def _logical_lines(text: str, start: int, stop: int) -> list[tuple[int, int]]:

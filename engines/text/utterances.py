@@ -16,7 +16,6 @@ from engines.text.split import WINDOW, Sentence, sentences
 # what marks a line as an item, a heading or a quotation in plain text is not read out
 _LINE_MARK = re.compile(r"(?:[-*+•‣◦▪●–—>]|#{1,6})\s+(?=\S)")
 _DEEPEST_INDENT = 80  # columns
-_GAP = re.compile(r"\s*")
 
 
 def utterances(
@@ -79,12 +78,9 @@ class _FrontEnd:
     def _pause_run(self, first: pauses.PauseMark) -> tuple[int, float]:
         """Where pause marks in a row end, and what they add up to."""
         total, end = first.seconds, first.end
-        while True:
-            gap = _GAP.match(self._text, end)
-            following = pauses.mark_at(self._text, gap.end() if gap else end)
-            if following is None:
-                return end, total
+        while following := pauses.mark_in_a_row(self._text, end):
             total, end = total + following.seconds, following.end
+        return end, total
 
     def _rest(self, sentence: Sentence) -> float:
         """Seconds of silence that punctuation and layout ask for after a sentence."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def test_the_first_utterance_needs_no_more_than_two_windows(
     looked_at = 0
     real = splitting._window_sentences
 
-    def counting(text: str, start: int, stop: int, language: str) -> list[tuple[int, int]]:
+    def counting(text: str, start: int, stop: int, language: str) -> Iterator[tuple[int, int]]:
         nonlocal looked_at
         looked_at += stop - start
         return real(text, start, stop, language)

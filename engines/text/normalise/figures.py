@@ -62,16 +62,10 @@ class Figures:
         if not match:
             return None
         parts = match["n"].split(".")
-        cue = word_before(text, start).lower()
-        if not match["v"] and len(parts) < 3 and not cue.startswith(("vers", "верс")):
+        named = match["v"] or word_before(text, start).lower().startswith(("vers", "верс"))
+        # 1.234.567 is a number where the dot groups thousands
+        if not named and (len(parts) < 3 or re.fullmatch(self._grammar.numeral, match["n"])):
             return None
-        if (
-            self._words.comma
-            and re.fullmatch(self._grammar.numeral, match["n"])
-            and not match["v"]
-            and not cue.startswith(("vers", "верс"))
-        ):
-            return None  # 1.234.567 where the dot groups thousands
         said = f" {self._words.dot} ".join(
             self._numbers.number(ascii_digits(part)) for part in parts
         )
@@ -94,10 +88,9 @@ class Figures:
         return match.end(), said
 
     def read_decade(self, text: str, start: int, end: int) -> Reading | None:
-        match = self._decade.match(text, start, end) if self._words.decade else None
-        if not match or not self._words.decade:
-            return None
-        return match.end(), self._words.decade(self._numbers, int(match["n"]), "")
+        say = self._words.decade
+        match = self._decade.match(text, start, end) if say else None
+        return (match.end(), say(self._numbers, int(match["n"]), "")) if say and match else None
 
     def read_fraction(self, text: str, start: int, end: int) -> Reading | None:
         match = _VULGAR.match(text, start, end)
