@@ -11,7 +11,9 @@ from engines.api import Engine, Utterance
 from engines.text import Lexicon, utterances
 from studio import spaces
 from studio.delivery import DeliverySettings, Master
-from studio.jobs import Job, Note, SentenceDone, SentenceStarted, Sound
+from studio.jobs import Job, Note, Plan, SentenceDone, SentenceStarted, Sound
+
+UNHEARD_SHOWN = 10  # words with IPA in the lexicon that one note names
 
 
 def speak(job: Job, engine: Engine, lexicon: Lexicon, delivery: DeliverySettings) -> None:
@@ -21,7 +23,7 @@ def speak(job: Job, engine: Engine, lexicon: Lexicon, delivery: DeliverySettings
         VivavoceError: the job was cancelled or ran out of time, or the engine failed.
     """
     plan = job.plan
-    for message in plan.notes:
+    for message in (*plan.notes, *_unheard(plan, engine, lexicon)):
         job.emit(Note(message))
     master = Master(plan.sample_rate, delivery)
     index = 0
@@ -40,11 +42,20 @@ def speak(job: Job, engine: Engine, lexicon: Lexicon, delivery: DeliverySettings
     _emit_sound(job, master.finish(), index)
 
 
+def _unheard(plan: Plan, engine: Engine, lexicon: Lexicon) -> Iterator[str]:
+    words = lexicon.unheard(plan.text, plan.language, engine.capability)
+    if words:
+        yield (
+            f"{engine.capability.title} takes no phonemes, so it reads as they are written: "
+            f"{', '.join(words[:UNHEARD_SHOWN])}."
+        )
+
+
 def _utterance_sound(
     job: Job, engine: Engine, master: Master, utterance: Utterance
 ) -> Iterator[np.ndarray]:
     yield master.begin(utterance)
-    if not utterance.spans:  # nothing but a pause
+    if not utterance.spoken.strip():  # a pause, or marks such as * * * that nobody reads out
         return
     plan = job.plan
     chunks = spaces.speak(

@@ -8,6 +8,7 @@ import os
 import queue
 import threading
 import time
+from pathlib import Path
 
 from engines import registry
 from engines.api import (
@@ -19,10 +20,17 @@ from engines.api import (
     SpeechRequest,
     Voice,
 )
-from engines.errors import Cancelled, EngineFailure, OutOfMemory, QueueFull, VivavoceError
+from engines.errors import (
+    Cancelled,
+    EngineFailure,
+    OutOfMemory,
+    QueueFull,
+    StorageError,
+    VivavoceError,
+)
 from engines.memory import MemoryManager
 from engines.runtime import device as devices
-from engines.text import Lexicon
+from engines.text import STARTER, Lexicon
 from studio import longform, presets
 from studio.counters import Counters
 from studio.delivery import DeliverySettings
@@ -55,6 +63,7 @@ class Studio:
         if default_device is not None:  # an absent default is said at start, not at each request
             devices.resolve(settings.device, (default_device.runtime,))
         settings.make_folders()
+        _begin_lexicon(settings.lexicon_dir)
         self.presets = presets.load(settings.presets_dir)
         self.lexicon = Lexicon.load(settings.lexicon_dir)
         self.memory = MemoryManager(budget=settings.memory_budget, idle_ttl=settings.idle_ttl)
@@ -211,6 +220,20 @@ class Studio:
                 "Try again; if it stays, the program's log says where it broke.",
             )
         return None
+
+
+def _begin_lexicon(folder: Path) -> None:
+    """Leave a file that explains itself where there is no lexicon yet."""
+    if any(folder.iterdir()):
+        return
+    try:
+        (folder / "en.txt").write_text(STARTER, "utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"The folder {folder} cannot be written to ({error.strerror}).",
+            "The lexicon is kept there.",
+            "Free some space or put its rights in order, or give another folder with --data-dir.",
+        ) from error
 
 
 def _end_state(error: VivavoceError | None) -> JobState:

@@ -168,7 +168,17 @@ def test_a_page_that_was_not_touched_waits_for_a_click_to_sound(open_page) -> No
     assert spoken in ("speaking", "done")
     assert evaluate("window.vivavoce.player.position") == 0
     assert evaluate("document.querySelector('.vv-play').ariaLabel") == "Play"
-    page.tab.click(".vv-play")
+    x, y = evaluate(
+        "(({ x, y, width }) => [x + width / 2, y + width / 2])"
+        "(document.querySelector('.vv-play').getBoundingClientRect())"
+    )
+    page.tab.mouse.click(x, y)
+    moved = """(async () => {
+        const { player } = window.vivavoce;
+        while (!player.position) await new Promise((resolve) => setTimeout(resolve, 50));
+        return player.position;
+    })()"""
+    assert evaluate(moved) > 0
     page.wait_until_it_sounds()
 
 

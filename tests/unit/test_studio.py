@@ -100,6 +100,24 @@ def test_what_was_left_out_is_noted(studio) -> None:
     assert any(isinstance(event, Note) for event in events)
 
 
+def test_marks_that_nobody_reads_out_are_passed_over(studio, tone) -> None:
+    events, _ = listen(studio.submit(request("One two.\n\n* * *\n\nThree four.")))
+    assert tone.chunks == 4
+    assert sum(isinstance(event, SentenceDone) for event in events) == 3
+
+
+def test_a_new_house_gets_a_lexicon_that_explains_itself(studio, tone) -> None:
+    file = studio.settings.lexicon_dir / "en.txt"
+    assert "word = respelling" in file.read_text("utf-8")
+    file.write_text("two = deux trois\nfour = /fɔːr/\n", "utf-8")
+    events, _ = listen(studio.submit(request("One two four.")))
+    assert tone.chunks == 4
+    notes = [event.message for event in events if isinstance(event, Note)]
+    assert notes == ["Tone takes no phonemes, so it reads as they are written: four."]
+    Studio(studio.settings).close()
+    assert "deux" in file.read_text("utf-8"), "the user's lexicon was overwritten"
+
+
 # the queue
 
 

@@ -260,8 +260,18 @@ element.addEventListener("click", (event) => {
   }
 });
 
+// The press itself may let a silent player sound before its click arrives: then the click, which
+// was made to hear something, must not stop it.
+let pressedInSilence = false;
+for (const kind of ["pointerdown", "keydown"]) {
+  element.addEventListener(kind, () => (pressedInSilence = player.blocked), true);
+}
+
 function playOrPause() {
-  if (player.blocked) return player.unlock(shown.rate); // now a person has clicked
+  if (pressedInSilence || player.blocked) {
+    pressedInSilence = false;
+    return player.unlock(shown.rate);
+  }
   if (player.playing) return player.pause();
   const atEnd = player.position >= shown.frames && complete();
   player.play(atEnd ? 0 : player.position);
