@@ -5,6 +5,7 @@
 ## make test       set up what is missing and run the tests; ARGS="-k lexicon" picks some
 ## make test-xla   the same in the environment of torch_xla (Linux on x86-64 only)
 ## make lint       ruff and mypy, as before a commit
+## make bench      measure start-up, latency, memory and throughput; results go to bench/results
 ## make format     let ruff format the code
 ## make lock       compile the requirements*.txt anew; ARGS=--upgrade takes the newest releases
 ## make clean      remove caches and test artefacts
@@ -21,7 +22,7 @@ SETUP_DEV = $(SETUP) .venv requirements.txt requirements-dev.txt
 SETUP_XLA = $(SETUP) --only linux-x86_64 .venv-xla requirements-xla.txt
 XLA_ENV = env PJRT_DEVICE="$${PJRT_DEVICE:-CPU}"
 
-.PHONY: help app test test-xla lint format lock clean clean-env
+.PHONY: help app test test-xla lint bench format lock clean clean-env
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -48,6 +49,11 @@ lint:
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+
+bench:
+	@$(SETUP_DEV)
+	@.venv/bin/python -m bench.startup
+	@.venv/bin/python -m bench.speech
 
 format:
 	@$(SETUP_DEV)

@@ -9,9 +9,7 @@ Shapes: T samples, mono. Times are in seconds, positions in frames (samples) fro
 
 from __future__ import annotations
 
-import bisect
 import json
-import os
 import secrets
 import shutil
 import tempfile
@@ -25,11 +23,21 @@ from typing import Any, overload
 
 import numpy as np
 
-from engines.errors import InvalidRequest, StorageError
+from engines.errors import InvalidRequest
 from studio.jobs import CaptionWord, SentenceTiming
+from studio.pieces import (
+    BYTES,
+    Journal,
+    Piece,
+    faded,
+    joined,
+    not_written,
+    read_pcm,
+    spliced,
+    to_float,
+    to_pcm,
+)
 
-BYTES = 2  # a frame: 16 bit, mono
-FULL_SCALE = 32767
 FADE = 0.005  # seconds: short enough not to be heard, long enough not to click
 BLOCK = 1 << 16  # frames read at a time
 PEAK_WINDOW = 1024  # frames looked at for one bar of a waveform, however long the take
@@ -45,13 +53,6 @@ class Sentence:
     end: float
     words: tuple[CaptionWord, ...]
     made_with: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    at: int  # position in the take
-    offset: int  # position in the file
-    length: int
 
 
 @dataclass(slots=True)
@@ -83,17 +84,17 @@ class Take:
         self.sample_rate = sample_rate
         self.made_with = dict(made_with)
         self.version = 0  # counts replacements: what was read before one is out of date
-        self._pieces: tuple[_Piece, ...] = ()
+        self._pieces: tuple[Piece, ...] = ()
         self._rows: list[_Row] = []
         self._lock = threading.Lock()
         try:
             parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix="take-", dir=parent))  # only its owner may enter
             self.delete = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            self._sound = _Journal(folder / "sound.s16le")
-            self._notes = _Journal(folder / "sentences.jsonl")
+            self._sound = Journal(folder / "sound.s16le")
+            self._notes = Journal(folder / "sentences.jsonl")
         except OSError as error:
-            raise _not_written(parent, error) from error
+            raise not_written(error) from error
 
     # writing
 
@@ -103,10 +104,10 @@ class Take:
         Raises:
             StorageError: the disk is full; what was there before stays whole.
         """
-        pcm = _to_pcm(samples)
+        pcm = to_pcm(samples)
         with self._lock:
             offset = self._sound.append(pcm) // BYTES
-            self._pieces = _joined((*self._pieces, _Piece(self.frames, offset, samples.size)))
+            self._pieces = joined((*self._pieces, Piece(self.frames, offset, samples.size)))
 
     def add_sentence(self, timing: SentenceTiming) -> None:
         """Note a sentence whose sound was appended.
@@ -138,15 +139,15 @@ class Take:
         with self._lock:
             row = self._row(number)
             fade = round(FADE * self.sample_rate)
-            before = _faded(self._read(row.start - fade, row.start), out=fade)
-            after = _faded(self._read(row.end, row.end + fade), into=fade)
-            new = np.concatenate([before, _faded(samples, into=fade, out=fade), after])
+            before = faded(self._read(row.start - fade, row.start), out=fade)
+            after = faded(self._read(row.end, row.end + fade), into=fade)
+            new = np.concatenate([before, faded(samples, into=fade, out=fade), after])
             text = self._text(row)["text"]
             spoken = [(word.text, word.start, word.end) for word in words]
             note = self._note(text, spoken, made_with)
-            offset = self._sound.append(_to_pcm(new)) // BYTES
+            offset = self._sound.append(to_pcm(new)) // BYTES
             start, end = row.start - before.size, row.end + after.size
-            self._pieces = _spliced(self._pieces, start, end, offset, new.size)
+            self._pieces = spliced(self._pieces, start, end, offset, new.size)
             moved = samples.size - (row.end - row.start)
             self._rows[number] = _Row(row.start, row.start + samples.size, *note)
             for later in self._rows[number + 1 :]:
@@ -198,13 +199,13 @@ class Take:
 
     def pcm(self, start: int, count: int) -> bytes:
         """Up to `count` frames from `start` as 16-bit little-endian samples; fewer at the end."""
-        return _read_pcm(self._sound, self._pieces, start, start + count)
+        return read_pcm(self._sound, self._pieces, start, start + count)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """The whole take as float32 blocks. A sentence replaced meanwhile does not show."""
         pieces = self._pieces
         for start in range(0, self.frames, BLOCK):
-            yield _to_float(_read_pcm(self._sound, pieces, start, start + BLOCK))
+            yield to_float(read_pcm(self._sound, pieces, start, start + BLOCK))
 
     def peaks(self, bars: int) -> list[float]:
         """Loudest sample, 0 to 1, at `bars` evenly spaced places."""
@@ -212,8 +213,8 @@ class Take:
         heights = []
         for bar in range(bars):
             start, end = bar * frames // bars, (bar + 1) * frames // bars
-            pcm = _read_pcm(self._sound, pieces, start, min(end, start + PEAK_WINDOW))
-            loudest = np.abs(_to_float(pcm)).max(initial=0.0)
+            pcm = read_pcm(self._sound, pieces, start, min(end, start + PEAK_WINDOW))
+            loudest = np.abs(to_float(pcm)).max(initial=0.0)
             heights.append(round(float(loudest), 3))
         return heights
 
@@ -230,7 +231,7 @@ class Take:
         return json.loads(self._notes.read(row.note_at, row.note_length))
 
     def _read(self, start: int, end: int) -> np.ndarray:
-        return _to_float(_read_pcm(self._sound, self._pieces, max(0, start), end))
+        return to_float(read_pcm(self._sound, self._pieces, max(0, start), end))
 
 
 class _Timings(Sequence[SentenceTiming]):
@@ -253,100 +254,9 @@ class _Timings(Sequence[SentenceTiming]):
         return SentenceTiming(one.number, one.text, one.start, one.end, one.words)
 
 
-class _Journal:
-    """A file that only grows. A failed write leaves its length as it was."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("xb+", buffering=0)
-        self._end = 0
-
-    def append(self, data: bytes) -> int:
-        """Write at the end; gives the offset of the first byte."""
-        written = 0
-        try:
-            while written < len(data):
-                written += os.pwrite(self._file.fileno(), data[written:], self._end + written)
-        except OSError as error:
-            raise _not_written(self.path, error) from error
-        self._end += written
-        return self._end - written
-
-    def read(self, offset: int, length: int) -> bytes:
-        return os.pread(self._file.fileno(), length, offset)
-
-
 def remove_old(parent: Path, seconds: float) -> None:
     """Delete takes that a program which ended badly left behind: those untouched for `seconds`."""
     for folder in parent.glob("take-*"):
         touched = max((f.stat().st_mtime for f in (folder, *folder.iterdir())), default=0.0)
         if time.time() - touched > seconds:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _read_pcm(sound: _Journal, pieces: Sequence[_Piece], start: int, end: int) -> bytes:
-    first = max(0, bisect.bisect_right(pieces, start, key=lambda piece: piece.at) - 1)
-    parts = []
-    for piece in pieces[first:]:
-        if piece.at >= end:
-            break
-        begin, stop = max(start, piece.at), min(end, piece.at + piece.length)
-        if begin < stop:
-            at = (piece.offset + begin - piece.at) * BYTES
-            parts.append(sound.read(at, (stop - begin) * BYTES))
-    return b"".join(parts)
-
-
-def _joined(pieces: tuple[_Piece, ...]) -> tuple[_Piece, ...]:
-    """The same with the last two made one where the file has them side by side."""
-    if len(pieces) < 2:
-        return pieces
-    *rest, left, right = pieces
-    if left.offset + left.length != right.offset:
-        return pieces
-    return (*rest, _Piece(left.at, left.offset, left.length + right.length))
-
-
-def _spliced(
-    pieces: Sequence[_Piece], start: int, end: int, offset: int, length: int
-) -> tuple[_Piece, ...]:
-    """Pieces with [start, end) of the take replaced by `length` frames at `offset` of the file."""
-    moved = length - (end - start)
-    result, placed = [], False
-    for piece in pieces:
-        stop = piece.at + piece.length
-        if piece.at < start:
-            result.append(_Piece(piece.at, piece.offset, min(stop, start) - piece.at))
-        if not placed and stop >= start:
-            result.append(_Piece(start, offset, length))
-            placed = True
-        if stop > end:
-            begin = max(piece.at, end)
-            tail = _Piece(begin + moved, piece.offset + begin - piece.at, stop - begin)
-            result.append(tail)
-    return tuple(piece for piece in result if piece.length)
-
-
-def _faded(samples: np.ndarray, into: int = 0, out: int = 0) -> np.ndarray:
-    faded = np.array(samples, np.float32)
-    room = faded.size // 2 if into and out else faded.size
-    rise, fall = min(into, room), min(out, room)
-    faded[:rise] *= np.linspace(0, 1, rise, endpoint=False, dtype=np.float32)
-    faded[faded.size - fall :] *= np.linspace(1, 0, fall, dtype=np.float32)
-    return faded
-
-
-def _to_pcm(samples: np.ndarray) -> bytes:
-    return np.rint(np.clip(samples, -1, 1) * FULL_SCALE).astype("<i2").tobytes()
-
-
-def _to_float(pcm: bytes) -> np.ndarray:
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / FULL_SCALE
-
-
-def _not_written(path: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"{path} could not be written ({error.strerror}).",
-        "Speech is kept on disk while you work with it.",
-        "Free some space, or start with another --data-dir.",
-    )

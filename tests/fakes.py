@@ -109,7 +109,8 @@ class ToneEngine:
 
 def install(patch: pytest.MonkeyPatch) -> type[ToneEngine]:
     """A fresh ToneEngine as the registry's engine "tone"; gone after the test."""
-    engine = type("FreshToneEngine", (ToneEngine,), {})
+    fresh = {"gate": None, "failure": None, "chunks": 0, "left": 0}
+    engine = type("FreshToneEngine", (ToneEngine,), fresh)
     patch.setitem(registry.FAMILIES, "tone", "tests.fakes:unused")
     original = registry.engine_class
     patch.setattr(

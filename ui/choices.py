@@ -70,12 +70,13 @@ def language_tag(voices: Iterable[Voice], voice_id: str, language: str) -> str |
     return None
 
 
-def device_choices(capability: Capability) -> Choices:
-    """Devices that are here and that the engine runs on."""
+def device_choices(capability: Capability, *, titles: bool) -> Choices:
+    """Devices that are here and that the engine runs on, with or without what they are."""
     found: Choices = [("Automatic", AUTO_DEVICE)]
     for info in devices.available():
         if info.spec.runtime in capability.runtimes():
-            found.append((f"{info.spec.name} – {info.title}", info.spec.name))
+            label = f"{info.spec.name} – {info.title}" if titles else info.spec.name
+            found.append((label, info.spec.name))
     return found
 
 

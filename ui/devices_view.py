@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from engines.memory import MemoryEvent, ResidentInfo
@@ -176,7 +176,7 @@ def _section(title: str, body: str) -> str:
     return f"<section><h3>{title}</h3>{body}</section>"
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Cells are HTML; each carries its column's name, which a narrow page shows beside it."""
     head = "".join(f"<th scope='col'>{name}</th>" for name in header)
     body = "".join(

@@ -25,6 +25,7 @@ MOST_BYTES = 4 * 1024**2  # of a dropped file: a million characters in any encod
 
 def build(studio: Studio) -> gr.Blocks:
     """The browser studio. Serve it with `mount_options`, mounted or by `launch`."""
+    # /tmp/gradio belongs to whichever user of the machine came first
     os.environ.setdefault("GRADIO_TEMP_DIR", str(studio.settings.cache_dir / "gradio"))
     desks = Desks(studio)
     with gr.Blocks(
@@ -57,6 +58,7 @@ def mount_options() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css_paths": [STATIC / "style.css"],
+        "favicon_path": STATIC / "favicon.png",
         "head": (STATIC / "head.html").read_text("utf-8"),
         "allowed_paths": [],
         "max_file_size": MOST_BYTES,

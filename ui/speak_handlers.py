@@ -37,19 +37,19 @@ class Handlers:
 
     # speech
 
-    def speak(self, visitor: gr.Request, *form: Any) -> Iterator[Outputs]:
+    def speak(self, visitor: gr.Request, *given: Any) -> Iterator[Outputs]:
         """Outputs: take, seed, keep."""
         desk = self._desks.of(visitor.session_hash)
-        form = _with_typed_seed(form, desk.seed)
+        form = _with_typed_seed(given, desk.seed)
         try:
             yield from _shown(desk.speak(self._request(form)), form)
         except VivavoceError as error:
             yield self._refused(desk, error)
 
-    def again(self, visitor: gr.Request, event: gr.EventData, *form: Any) -> Iterator[Outputs]:
+    def again(self, visitor: gr.Request, event: gr.EventData, *given: Any) -> Iterator[Outputs]:
         """Make the sentence `event.number` again. Outputs: take, seed, keep."""
         desk = self._desks.of(visitor.session_hash)
-        form = _with_typed_seed(form, desk.seed)
+        form = _with_typed_seed(given, desk.seed)
         try:
             number = _sentence_number(event._data["number"])
             text = desk.sentence_text(number)
@@ -85,7 +85,7 @@ class Handlers:
             desk = self._desks.of(visitor.session_hash)
             return gr.skip(), desk.now(state=view.FAILED, alert=view.alert(error)).as_json()
 
-    def example(self, event: gr.EventData, engine: str) -> Outputs:
+    def example(self, event: gr.EventData, engine: str, preset: str) -> Outputs:
         """An example text and a voice for it. Outputs: text, language, voice, controls."""
         example = EXAMPLES[event._data["number"]]
         offered = choices.voices(self._studio.voices(engine), example.language)
@@ -93,7 +93,7 @@ class Handlers:
             return example.text, *[gr.skip()] * (2 + sum(len(g.specs) for g in self._groups))
         voice = offered[0][1]
         shown = gr.Dropdown(choices=offered, value=voice)
-        return example.text, example.language, shown, *self._starter_values(engine, voice)
+        return example.text, example.language, shown, *self._starter_values(engine, voice, preset)
 
     # choices
 
@@ -102,11 +102,12 @@ class Handlers:
         voices = self._studio.voices(engine)
         language, voice = choices.first_choice(self._studio, engine)
         capability = self._studio.engine(engine).capability
+        offered = choices.device_choices(capability, titles=not self._studio.settings.shared)
         presets = choices.presets(self._studio.presets.engines, engine)
         return (
             gr.Dropdown(choices=choices.languages(voices), value=language),
             gr.Dropdown(choices=choices.voices(voices, language), value=voice),
-            gr.Dropdown(choices=choices.device_choices(capability), value=choices.AUTO_DEVICE),
+            gr.Dropdown(choices=offered, value=choices.AUTO_DEVICE),
             gr.Dropdown(choices=presets, value=choices.NO_PRESET),
             *(gr.Column(visible=group.engine == engine) for group in self._groups),
             *self._control_values(
@@ -114,13 +115,13 @@ class Handlers:
             ),
         )
 
-    def choose_language(self, engine: str, language: str, voice: str) -> Outputs:
+    def choose_language(self, engine: str, language: str, voice: str, preset: str) -> Outputs:
         """Outputs: voice, controls."""
         offered = choices.voices(self._studio.voices(engine), language)
         values = [value for _, value in offered]
         chosen = voice if voice in values or not values else values[0]
         shown = gr.Dropdown(choices=offered, value=chosen)
-        return shown, *self._starter_values(engine, chosen)
+        return shown, *self._starter_values(engine, chosen, preset)
 
     def choose_voice(self, engine: str, voice: str, preset: str) -> Outputs:
         """Outputs: controls."""
@@ -153,7 +154,7 @@ class Handlers:
             language=choices.language_tag(self._studio.voices(engine), voice, language),
             device=None if device == choices.AUTO_DEVICE else device,
             controls=self._given(engine, values),
-            seed=_whole(seed) if keep else None,
+            seed=_whole(seed) if keep else None,  # type: ignore[arg-type]  # the studio checks it
         )
 
     def _given(self, engine: str, values: Sequence[Any]) -> dict[str, Any]:
@@ -175,9 +176,7 @@ class Handlers:
             for spec in group.specs
         ]
 
-    def _starter_values(
-        self, engine: str, voice: str, preset: str = choices.NO_PRESET
-    ) -> list[Any]:
+    def _starter_values(self, engine: str, voice: str, preset: str) -> list[Any]:
         """The controls that starter voices set, for this voice; what a person set stays."""
         starters = [v for v in self._studio.presets.voices if v.engine == engine]
         names = {name for starter in starters for name in starter.controls}

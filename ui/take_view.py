@@ -21,7 +21,8 @@ from ui.desk import Desks
 from ui.examples import EXAMPLES
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("player.js", "wave.js", "take_view.js", "page.js")
+# one after the other they are one script; what runs at once comes last
+SCRIPTS = ("player.js", "wave.js", "sentences.js", "take_view.js", "page.js")
 LABELS = {"opus": "Opus", "pcm": "PCM (raw)"}
 LONGEST_READ = 10.0  # seconds of sound in one answer
 MOST_BARS = 2_000

@@ -196,6 +196,15 @@ def test_a_dropped_file_becomes_the_text(page) -> None:
     assert page.text == "Grüße aus Köln."
 
 
+def test_the_text_outlives_a_reload(page) -> None:
+    page.write("Not to be lost.")
+    page.wait_for("/^15 characters/.test(document.querySelector('#vv-count').textContent)")
+    page.tab.reload()
+    page.wait_for("document.querySelector('#vv-text textarea')?.value === 'Not to be lost.'")
+    page.tab.click("#vv-speak")
+    page.wait_for_state("done")
+
+
 def test_an_error_is_shown_where_one_looks_and_the_text_stays(page) -> None:
     page.write("😀 🎉")
     page.tab.click("#vv-speak")

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from engines.errors import InvalidRequest, StorageError
 from studio import take as takes
 from studio.jobs import CaptionWord, SentenceTiming
+from studio.pieces import FULL_SCALE
 from studio.take import Take
 
 RATE = 8_000
 MADE = {"engine": "tone", "seed": 1}
-STEP = 1 / takes.FULL_SCALE
+STEP = 1 / FULL_SCALE
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
@@ -52,7 +53,7 @@ def test_what_was_appended_is_read_back_in_blocks_and_in_slices(tmp_path, monkey
     assert take.frames == whole.size
     assert take.seconds == pytest.approx(0.3)
     np.testing.assert_allclose(sound(take), whole, atol=STEP)
-    pcm = np.frombuffer(take.pcm(250, 33), "<i2") / takes.FULL_SCALE
+    pcm = np.frombuffer(take.pcm(250, 33), "<i2") / FULL_SCALE
     np.testing.assert_allclose(pcm, whole[250:283], atol=STEP)
     assert take.pcm(whole.size - 1, 50) == take.pcm(whole.size - 1, 1)
     assert take.pcm(whole.size, 50) == b""

@@ -85,7 +85,7 @@ def test_speech_never_waits_for_gradios_own_queue(blocks) -> None:
 
 
 def test_no_file_of_ours_names_another_host() -> None:
-    files = [*STATIC.iterdir()]
+    files = [file for file in STATIC.iterdir() if file.suffix != ".png"]
     assert {file.suffix for file in files} == {".js", ".css", ".html"}
     for file in files:
         assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]", file.read_text("utf-8")), file.name

@@ -322,9 +322,9 @@ def test_a_preset_sets_every_control_and_the_reset_takes_it_back(page) -> None:
 
 
 def test_a_language_offers_its_voices_and_keeps_one_that_fits(page) -> None:
-    voice, *_ = page.handlers.choose_language("tone", "de", "sine")
+    voice, *_ = page.handlers.choose_language("tone", "de", "sine", "")
     assert (voice.value, [value for _, value in voice.choices]) == ("square", ["square"])
-    voice, *_ = page.handlers.choose_language("tone", "en", "sine")
+    voice, *_ = page.handlers.choose_language("tone", "en", "sine", "")
     assert (voice.value, [value for _, value in voice.choices]) == ("sine", ["low", "sine"])
 
 
@@ -343,10 +343,10 @@ def test_another_engine_brings_its_own_choices_and_controls(page) -> None:
 
 def test_examples_choose_a_voice_that_speaks_them(page) -> None:
     german = next(i for i, example in enumerate(EXAMPLES) if example.language == "de")
-    text, language, voice, *_ = page.handlers.example(event(number=german), "tone")
+    text, language, voice, *_ = page.handlers.example(event(number=german), "tone", "")
     assert (text, language, voice.value) == (EXAMPLES[german].text, "de", "square")
     russian = next(i for i, example in enumerate(EXAMPLES) if example.language == "ru")
-    text, language, *_ = page.handlers.example(event(number=russian), "tone")
+    text, language, *_ = page.handlers.example(event(number=russian), "tone", "")
     assert text == EXAMPLES[russian].text
     assert not isinstance(language, str), "no voice speaks it: the choice stays"
 
@@ -357,8 +357,11 @@ def test_every_example_has_a_voice_by_default(studio) -> None:
 
 
 def test_devices_are_those_that_are_here_and_that_the_engine_uses(studio) -> None:
-    offered = [value for _, value in choices.device_choices(studio.engine("tone").capability)]
-    assert offered == [choices.AUTO_DEVICE, "cpu"]
+    capability = studio.engine("tone").capability
+    offered = choices.device_choices(capability, titles=True)
+    assert [value for _, value in offered] == [choices.AUTO_DEVICE, "cpu"]
+    assert offered[1][0].startswith("cpu – ")
+    assert choices.device_choices(capability, titles=False)[1] == ("cpu", "cpu")
 
 
 def test_unlisted_variants_of_a_voice_may_be_typed(page) -> None:

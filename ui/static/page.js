@@ -61,16 +61,32 @@ document.addEventListener(
   { signal },
 );
 
+// The text outlives a reload of the page, in this tab only; the counter follows it.
+
+function draft(text) {
+  try {
+    if (text === undefined) return sessionStorage.getItem("vivavoce-text") || "";
+    sessionStorage.setItem("vivavoce-text", text);
+  } catch {
+    return ""; // closed to pages inside another site's frame, or full
+  }
+}
+
 let counted = null;
-function count() {
-  const text = document.querySelector("#vv-text textarea")?.value ?? "";
+function follow() {
+  const box = document.querySelector("#vv-text textarea");
   const counter = document.querySelector("#vv-count");
-  if (!counter || text === counted) return;
-  counted = text;
-  const length = text.trim().length;
+  if (!box || !counter || box.value === counted) return;
+  if (counted === null && !box.value && draft()) {
+    box.value = draft();
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  counted = box.value;
+  draft(counted);
+  const length = counted.trim().length;
   const seconds = length / CHARACTERS_A_SECOND;
   const about = seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
   counter.textContent = length ? `${length.toLocaleString()} characters · about ${about}` : "";
 }
-const counting = setInterval(count, 300);
-signal.addEventListener("abort", () => clearInterval(counting));
+const following = setInterval(follow, 300);
+signal.addEventListener("abort", () => clearInterval(following));

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from studio.jobs import Job
@@ -10,7 +12,7 @@ from ui import devices_view, memory_plot
 from ui.desk import Desks
 
 EVERY = 1.5  # seconds between two looks
-QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 CLICKS = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-cancel]");

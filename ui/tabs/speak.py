@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -14,65 +15,71 @@ from ui.speak_handlers import Handlers
 
 PLACEHOLDER = "Type or paste the text to speak, or drop a .txt or .md file here."
 
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-AT_ONCE = {**QUIET, "queue": False}  # answered beside the queue, even while speech is made
-LONG = {**QUIET, "concurrency_limit": None}  # the studio has a queue of its own
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# answered beside Gradio's queue, even while speech is made
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
+# in Gradio's queue without a limit: the studio has a queue of its own
+LONG: dict[str, Any] = {**QUIET, "concurrency_limit": None}
+CLICK_FILE = "() => document.querySelector('#vv-file').click()"
 
 
 def build(studio: Studio, desks: Desks) -> None:
     """The tab's widgets and what they do. Called inside the shell's Blocks."""
     engine = registry.DEFAULT_ENGINE
+    parts: dict[str, Any] = {}
     with gr.Row(elem_id="vv-desk", equal_height=False):
         with gr.Column(elem_id="vv-write", min_width=0):
-            text, upload = _writing()
+            parts |= _writing()
         with gr.Column(elem_id="vv-settings", min_width=0):
-            settings = _settings(studio, engine)
+            parts |= _settings(studio, engine)
             with gr.Accordion("Fine-tune the voice", open=False, elem_id="vv-fine"):
-                groups = controls.build_groups(studio, engine, settings["voice"].value)
-                reset = gr.Button("Reset to defaults", size="sm", elem_id="vv-reset")
+                groups = controls.build_groups(studio, engine, parts["voice"].value)
+                parts["reset"] = gr.Button("Reset to defaults", size="sm", elem_id="vv-reset")
         with gr.Row(elem_id="vv-actions"):
-            speak = gr.Button("Speak", variant="primary", elem_id="vv-speak", min_width=0)
-            cancel = gr.Button("Stop", variant="stop", elem_id="vv-cancel", min_width=0)
-        take = take_view.build(desks, studio.engine(engine).capability.sample_rate)
-    file = gr.DownloadButton(visible="hidden", elem_id="vv-file")
-
+            parts["speak"] = gr.Button("Speak", variant="primary", elem_id="vv-speak", min_width=0)
+            parts["stop"] = gr.Button("Stop", variant="stop", elem_id="vv-cancel", min_width=0)
+        parts["take"] = take_view.build(desks, studio.engine(engine).capability.sample_rate)
+    # clicked by the page once a download is ready
+    parts["file"] = gr.DownloadButton(visible="hidden", elem_id="vv-file")
     handlers = Handlers(studio, desks, groups)
-    chosen = [settings[name] for name in ("engine", "language", "voice", "device")]
+    _wire_speech(parts, handlers, groups)
+    _wire_choices(parts, handlers, groups)
+
+
+def _wire_speech(
+    parts: dict[str, Any], handlers: Handlers, groups: Sequence[controls.ControlGroup]
+) -> None:
     tuned = [widget for group in groups for widget in group.widgets]
-    seed, keep, preset = settings["seed"], settings["keep"], settings["preset"]
-    form = [text, *chosen, seed, keep, *tuned]
-    voicing = [settings["language"], settings["voice"]]
-
-    speak.click(handlers.speak, form, [take, seed, keep], **LONG)
-    cancel.click(handlers.cancel, **AT_ONCE)
-    take.again(handlers.again, form, [take, seed, keep], **LONG)
-    take.download(handlers.download, None, [take, file], **LONG).success(
-        None, None, None, js="() => document.querySelector('#vv-file').click()"
-    )
-    take.example(handlers.example, settings["engine"], [text, *voicing, *tuned], **AT_ONCE)
-    upload.upload(handlers.read_file, upload, [text, take], **LONG)
-    settings["engine"].input(
-        handlers.choose_engine,
-        settings["engine"],
-        [*voicing, settings["device"], preset, *(group.column for group in groups), *tuned],
-        **AT_ONCE,
-    )
-    settings["language"].input(
-        handlers.choose_language, [settings["engine"], *voicing], [voicing[1], *tuned], **AT_ONCE
-    )
-    settings["voice"].input(
-        handlers.choose_voice, [settings["engine"], settings["voice"], preset], tuned, **AT_ONCE
-    )
-    for event in (preset.input, reset.click):
-        event(
-            handlers.apply_preset,
-            [settings["engine"], settings["voice"], preset],
-            [*voicing, *tuned],
-            **AT_ONCE,
-        )
+    names = ("text", "engine", "language", "voice", "device", "seed", "keep")
+    form = [*(parts[name] for name in names), *tuned]
+    take, spoken = parts["take"], [parts[name] for name in ("take", "seed", "keep")]
+    parts["speak"].click(handlers.speak, form, spoken, **LONG)
+    parts["stop"].click(handlers.cancel, **AT_ONCE)
+    take.again(handlers.again, form, spoken, **LONG)
+    downloaded = take.download(handlers.download, None, [take, parts["file"]], **LONG)
+    downloaded.success(None, None, None, js=CLICK_FILE)
+    parts["upload"].upload(handlers.read_file, parts["upload"], [parts["text"], take], **LONG)
 
 
-def _writing() -> tuple[gr.Textbox, gr.UploadButton]:
+def _wire_choices(
+    parts: dict[str, Any], handlers: Handlers, groups: Sequence[controls.ControlGroup]
+) -> None:
+    tuned = [widget for group in groups for widget in group.widgets]
+    engine, language, voice = parts["engine"], parts["language"], parts["voice"]
+    device, preset = parts["device"], parts["preset"]
+    columns = [group.column for group in groups]
+    chosen = [language, voice, device, preset, *columns, *tuned]
+    engine.input(handlers.choose_engine, engine, chosen, **AT_ONCE)
+    asked = [engine, language, voice, preset]
+    language.input(handlers.choose_language, asked, [voice, *tuned], **AT_ONCE)
+    voice.input(handlers.choose_voice, [engine, voice, preset], tuned, **AT_ONCE)
+    for event in (preset.input, parts["reset"].click):
+        event(handlers.apply_preset, [engine, voice, preset], [language, voice, *tuned], **AT_ONCE)
+    shown = [parts["text"], language, voice, *tuned]
+    parts["take"].example(handlers.example, [engine, preset], shown, **AT_ONCE)
+
+
+def _writing() -> dict[str, Any]:
     text = gr.Textbox(
         label="Text",
         placeholder=PLACEHOLDER,
@@ -90,7 +97,7 @@ def _writing() -> tuple[gr.Textbox, gr.UploadButton]:
             file_types=[".txt", ".md", "text"],
         )
         gr.HTML("<span id='vv-count' aria-live='off'></span>", elem_id="vv-counter")
-    return text, upload
+    return {"text": text, "upload": upload}
 
 
 def _settings(studio: Studio, engine: str) -> dict[str, Any]:
@@ -125,7 +132,7 @@ def _settings(studio: Studio, engine: str) -> dict[str, Any]:
             choices.engines(studio.capabilities()), value=engine, label="Engine", **pick
         ),
         "device": gr.Dropdown(
-            choices.device_choices(capability),
+            choices.device_choices(capability, titles=not studio.settings.shared),
             value=choices.AUTO_DEVICE,
             label="Device",
             **pick,
