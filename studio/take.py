@@ -9,6 +9,7 @@ Shapes: T samples, mono. Times are in seconds, positions in frames (samples) fro
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -257,6 +258,7 @@ class _Timings(Sequence[SentenceTiming]):
 def remove_old(parent: Path, seconds: float) -> None:
     """Delete takes that a program which ended badly left behind: those untouched for `seconds`."""
     for folder in parent.glob("take-*"):
-        touched = max((f.stat().st_mtime for f in (folder, *folder.iterdir())), default=0.0)
-        if time.time() - touched > seconds:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # its own program deletes it at this moment
+            touched = max(f.stat().st_mtime for f in (folder, *folder.iterdir()))
+            if time.time() - touched > seconds:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,5 @@
-"""Tests marked `browser` need Chromium: left out without it, but never where CI is set."""
+"""Tests marked `browser` need Chromium: left out without it, but never where CI is set. They run
+last, because Playwright keeps an event loop running in this thread until the end."""
 
 from __future__ import annotations
 
@@ -6,6 +7,10 @@ import os
 import shutil
 
 import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

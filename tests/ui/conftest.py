@@ -47,12 +47,9 @@ class Page:
     `strays` are requests that went to any other host, `complaints` errors in its console.
     """
 
-    def __init__(self, browser: Any, url: str, touched: bool = True, **context: Any) -> None:
-        self.context = browser.new_context(
-            **{"viewport": {"width": 1280, "height": 900}, **context}
-        )
-        self.context.set_default_timeout(PATIENCE)
-        self.tab = self.context.new_page()
+    def __init__(self, context: Any, url: str, touched: bool = True) -> None:
+        self.context = context
+        self.tab = context.new_page()
         self.strays: list[str] = []
         self.complaints: list[str] = []
         self.tab.on("request", lambda request: self._note(request.url, url))
@@ -163,18 +160,35 @@ class Page:
         return self.tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
 
+@pytest.fixture(scope="session")
+def windows(chromium: Any) -> Any:
+    """Gives a browser context by its options; one of each, which keeps Gradio's files cached."""
+    made: dict[str, Any] = {}
+
+    def window(**options: Any) -> Any:
+        key = repr(sorted(options.items()))
+        if key not in made:
+            made[key] = chromium.new_context(
+                **{"viewport": {"width": 1280, "height": 900}, **options}
+            )
+            made[key].set_default_timeout(PATIENCE)
+        return made[key]
+
+    return window
+
+
 @pytest.fixture
-def open_page(chromium: Any, server: ServerProcess) -> Iterator[Any]:
-    """Opens the page in a window of its own; afterwards nothing may have gone astray there."""
+def open_page(windows: Any, server: ServerProcess) -> Iterator[Any]:
+    """Opens the page in a tab of its own; afterwards nothing may have gone astray there."""
     pages: list[Page] = []
 
-    def opened(url: str | None = None, **context: Any) -> Page:
-        pages.append(Page(chromium, url or server.url, **context))
+    def opened(*, touched: bool = True, **options: Any) -> Page:
+        pages.append(Page(windows(**options), server.url, touched))
         return pages[-1]
 
     yield opened
     for page in pages:
-        page.context.close()
+        page.tab.close()
         assert page.strays == []
         assert page.complaints == []
 

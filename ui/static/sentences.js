@@ -10,7 +10,7 @@ function pageGrew(before) {
   const first = page * PAGE;
   const had = Math.min(before.sentences || 0, first + PAGE);
   const has = Math.min(shown.sentences || 0, first + PAGE);
-  return had !== has || pages() !== Math.ceil((before.sentences || 0) / PAGE);
+  return had !== has;
 }
 
 async function refreshList() {
@@ -24,14 +24,19 @@ async function refreshList() {
   list.start = first + 1;
   while (list.children.length > sentences.length) list.lastChild.remove();
   sentences.forEach((sentence, i) => fillRow(list.children[i] || addRow(list), sentence));
+  find(".vv-sentences").hidden = !sentences.length;
+  showPager();
+  draw();
+}
+
+function showPager() {
+  const first = page * PAGE;
   const last = first + sentences.length; // may be ahead of what was last shown
-  const whole = Math.max(shown.sentences, last);
+  const whole = Math.max(shown.sentences || 0, last);
   find(".vv-pages span").textContent = `${first + 1}–${last} of ${whole.toLocaleString()}`;
   find(".vv-pages").hidden = pages() < 2;
   find("[data-page='-1']").disabled = page === 0;
   find("[data-page='1']").disabled = page >= pages() - 1;
-  find(".vv-sentences").hidden = !sentences.length;
-  draw();
 }
 
 function addRow(list) {

@@ -29,7 +29,7 @@ async function readSound(take, start, count) {
   return samplesFromBase64(answer.pcm);
 }
 
-const busy = () => ["waiting", "speaking", "again"].includes(shown.state);
+const busy = (state = shown.state) => ["waiting", "speaking", "again"].includes(state);
 const complete = () => !["waiting", "speaking"].includes(shown.state);
 
 watch("value", () => show(props.value || {}));
@@ -60,7 +60,8 @@ function show(next) {
   showNotes(next.notes || []);
   showAlert(next.alert || []);
   if (changed || next.frames !== before.frames) refreshWave(changed || complete());
-  if (changed || pageGrew(before) || next.busy !== before.busy) refreshList();
+  if (changed || pageGrew(before) || busy() !== busy(before.state)) refreshList();
+  showPager();
   startByItself();
   draw();
 }
