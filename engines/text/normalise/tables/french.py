@@ -108,7 +108,6 @@ FRENCH = Words(
     more_abbreviations=set_of("St. Ste. ex. éd. p.ex."),
     final_abbreviations=set_of("etc. J.-C."),
 )
-)
 
 WORDS: Mapping[str, Words] = {
     "fr": FRENCH,
