@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes as c
 import os
 import struct
@@ -9,7 +10,7 @@ from collections.abc import Callable
 
 from engines.espeak.protocol import Values, WordEvent
 
-BUFFER_MS = 500  # audio handed over at once: small for the listener, few calls for us
+BUFFER_MS = 1000  # audio handed over at once; it takes about a millisecond to make
 
 # constants of espeak-ng's speak_lib.h
 _SYNCHRONOUS = 2
@@ -24,6 +25,17 @@ _EVENT = struct.Struct("=iIiiii")  # type, request, text position, length, milli
 _EVENT_BYTES = 40  # of C's espeak_EVENT, which ends in a pointer and a union of 8 bytes
 _NAME_AT = 32
 
+_SYNTH_ARGUMENTS = (
+    c.c_char_p,
+    c.c_size_t,
+    c.c_uint,
+    c.c_int,
+    c.c_uint,
+    c.c_uint,
+    c.c_void_p,
+    c.c_void_p,
+)
+_system = c.CDLL(None)
 _Callback = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_int, c.c_void_p)
 
 # Takes int16 samples, words and phoneme names; True stops the synthesis. Among the names stand
@@ -33,49 +45,61 @@ Sink = Callable[[bytes, list[WordEvent], list[str]], bool]
 
 class Library:
     """The loaded library. It is not re-entrant, and keeps state from voice to voice and from text
-    to text: a process that has set a voice or spoken is not asked to do more; see `worker`.
+    to text: one that has spoken is closed, and loaded anew for the next text; see `worker`.
 
     Args:
-        library: path of the shared library.
-        folder: where its data is. It becomes the current folder, for the library holds paths of
-            160 characters at most and so is given a short one.
-        data: name of the data's own folder.
+        path: of the shared library.
+        data: name of the folder of its data, in the current folder: the library holds paths of 160
+            characters at most, and so is given a short one.
 
     Raises:
         OSError: the library or its data cannot be loaded.
     """
 
-    def __init__(self, library: str, folder: str, data: str) -> None:
+    def __init__(self, path: str, data: str) -> None:
+        self._path = path
+        self._data = data.encode()
         self._sink: Sink = lambda *_: True
         self._callback = _Callback(self._receive)  # held here: the library keeps a bare pointer
-        self._lib = c.CDLL(library)
-        self._lib.espeak_Synth.argtypes = (
-            c.c_char_p,
-            c.c_size_t,
-            c.c_uint,
-            c.c_int,
-            c.c_uint,
-            c.c_uint,
-            c.c_void_p,
-            c.c_void_p,
-        )
+        self._lib = c.CDLL(path)
+        self._lib.espeak_Synth.argtypes = _SYNTH_ARGUMENTS
         self._lib.espeak_ng_SetRandSeed.argtypes = (c.c_long,)
-        os.chdir(folder)
-        if self._lib.espeak_Initialize(_SYNCHRONOUS, BUFFER_MS, data.encode(), _DONT_EXIT) <= 0:
-            raise OSError(f"eSpeak NG found no usable data in {folder}")
+        if self._lib.espeak_Initialize(_SYNCHRONOUS, BUFFER_MS, self._data, _DONT_EXIT) <= 0:
+            raise OSError(f"eSpeak NG found no usable data in {data}")
         self._lib.espeak_SetSynthCallback(self._callback)
-        self._lib.espeak_ListVoices(None)  # scanned once here, not once in every child
+
+    def close(self) -> bool:
+        """Take the library out of the process; False where the system keeps it, and so its
+        state."""
+        self._lib.espeak_Terminate()
+        _ctypes.dlclose(self._lib._handle)
+        try:
+            _ctypes.dlopen(self._path, os.RTLD_NOW | os.RTLD_NOLOAD)
+        except OSError:
+            return True
+        return False
 
     def set_voice(self, voice: bytes) -> None:
         """
         Raises:
             OSError: there is no such voice.
         """
+        # By name the library looks for the file in small letters, and where that is not there reads
+        # every voice that it has, which takes longer than a sentence does. So the file is opened
+        # here, and named by its number.
+        path, plus, variant = voice.partition(b"+")
+        file = os.open(b"%s/lang/%s" % (self._data, path), os.O_RDONLY)
+        try:
+            name = b"/dev/fd/%d" % file + plus + variant
+            if self._lib.espeak_ng_SetVoiceByFile(name) == 0:
+                return
+        finally:
+            os.close(file)
         if self._lib.espeak_SetVoiceByName(voice) != 0:
             raise OSError(f"eSpeak NG has no voice {voice!r}")
 
     def speak(self, text: bytes, values: Values, marked: bool, naming: bool, sink: Sink) -> int:
-        """Speak with the voice that is set. Once only in a process: settings add up in the library.
+        """Speak with the voice that is set. Once only: settings add up in the library.
 
         Args:
             text: UTF-8, ends with a zero.
@@ -90,6 +114,8 @@ class Library:
         for parameter, value in zip(_PARAMETERS, parameters, strict=True):
             self._lib.espeak_SetParameter(parameter, value, 0)
         self._lib.espeak_ng_SetRandSeed(noise)
+        _system.srand(c.c_uint(noise))  # some variants draw their noise from the system's library,
+        _system.srandom(c.c_uint(noise))  # which outlives this one
         self._lib.espeak_ng_SetPhonemeEvents(int(naming), int(naming))
         flags = _UTF8 | (_PHONEMES_IN_TEXT if marked else 0)
         return self._lib.espeak_Synth(text, len(text), 0, _CHARACTER_POSITION, 0, flags, None, None)
@@ -101,7 +127,6 @@ class Library:
             words: list[WordEvent] = []
             names: list[str] = []
             while True:
-                # read as bytes: a ctypes structure touches, and so copies, more pages of a child
                 event = c.string_at(events, _EVENT_BYTES)
                 kind, _, position, length, _, sample = _EVENT.unpack_from(event)
                 if kind == _LIST_ENDED:

@@ -53,8 +53,8 @@ def test_sound_is_of_sane_length_and_level(engine: EspeakEngine) -> None:
 
 def test_audio_comes_in_chunks(engine: EspeakEngine) -> None:
     pieces = list(chunks(engine, " ".join(HARVARD_SENTENCES)))
-    assert len(pieces) > 20
-    assert max(piece.samples.size for piece in pieces) <= 0.6 * SAMPLE_RATE
+    assert len(pieces) > 10
+    assert max(piece.samples.size for piece in pieces) <= 1.01 * SAMPLE_RATE
     assert all(piece.sample_rate == SAMPLE_RATE for piece in pieces)
 
 

@@ -123,17 +123,6 @@ def test_killed_in_mid_speech(engine: EspeakEngine) -> None:
     assert speak(engine, BIRCH).seconds > 1
 
 
-def test_speaker_alone_killed_in_mid_speech(engine: EspeakEngine) -> None:
-    """As when the library crashes on a text: only the innermost process dies."""
-    speech = chunks(engine, LONG)
-    next(speech)
-    [worker] = engine._pool.workers
-    family(worker.pid)[-1].kill()
-    with pytest.raises(EngineFailure):
-        list(speech)
-    assert speak(engine, BIRCH).seconds > 1
-
-
 def test_others_are_not_affected_by_a_crash(engine: EspeakEngine) -> None:
     first, second = chunks(engine, LONG, seed=1), chunks(engine, LONG, seed=2)
     next(first)
@@ -249,7 +238,7 @@ def test_close_ends_every_process() -> None:
     speech = chunks(engine, LONG)
     next(speech)
     processes = [process for w in engine._pool.workers for process in family(w.pid)]
-    assert len(processes) >= 3
+    assert processes
     engine.close()
     with pytest.raises(EngineFailure):
         list(speech)
@@ -279,11 +268,43 @@ def test_killed_program_leaves_no_process(tmp_path: Path) -> None:
     )
     assert parent.stdout is not None
     processes = family(int(parent.stdout.readline()))
-    assert len(processes) == 3  # worker, voice, speaker
     parent.kill()
     parent.wait()
     parent.stdout.close()
     wait_for(lambda: gone(processes))
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "worker.TEXTS = 3",
+        "close = worker.Library.close; worker.Library.close = lambda l: close(l) < 0",
+    ],
+    ids=["after many texts", "where the library stays"],
+)
+def test_a_worker_starts_itself_again(
+    engine: EspeakEngine, monkeypatch: pytest.MonkeyPatch, patch: str
+) -> None:
+    """It leaks a little with every text, and a library that stays would keep its state."""
+    expected = [speak(engine, BIRCH, voice).samples for voice in ("en-us", "de")]
+    main = "worker.main("
+    monkeypatch.setattr(pool, "_COMMAND", pool._COMMAND.replace(main, f"{patch}; {main}"))
+    fresh = make_engine()
+    for _ in range(4):
+        for voice, samples in zip(("en-us", "de"), expected, strict=True):
+            assert np.array_equal(speak(fresh, BIRCH, voice).samples, samples)
+    [worker] = fresh._pool.workers
+    assert psutil.Process(worker.pid).cmdline()[-1] == "again"
+    fresh.close()
+
+
+def test_memory_of_a_worker_stays_bounded(engine: EspeakEngine) -> None:
+    speak(engine, BIRCH)
+    [worker] = engine._pool.workers
+    for _ in range(600):
+        speak(engine, "Yes.")
+    assert engine._pool.workers == (worker,)
+    assert psutil.Process(worker.pid).memory_info().rss < 60e6
 
 
 def test_worker_imports_little() -> None:
@@ -323,7 +344,6 @@ def test_requests_survive_the_pipe() -> None:
 
 
 def test_text_longer_than_the_pipe(engine: EspeakEngine) -> None:
-    """The request that makes a worker change its voice passes through a second pipe."""
     speak(engine, BIRCH, "de")
     text = "ha " * 25_000  # 75 kB
     token = CancelToken()
