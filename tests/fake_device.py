@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engines.api import CancelToken
-from engines.memory import Footprint, Lease, Margin, MemoryManager
+from engines.memory import Footprint, Lease, Margin, MemoryManager, ResidentState
 from engines.memory.resident import Eviction, Kind
 from engines.runtime.nvidia import Gpu
 from engines.runtime.probe import FreeTotal, TorchBuild
@@ -275,3 +275,11 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < give_up, "it never came to that"
         time.sleep(0.002)
+
+
+def state_of(memory: MemoryManager, key: str) -> ResidentState | None:
+    return next((r.state for r in memory.residents() if r.name == key), None)
+
+
+def used_in_all(memory: MemoryManager) -> int:
+    return sum(usage.used for usage in memory.usage())

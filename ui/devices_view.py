@@ -113,10 +113,12 @@ def _residents(residents: tuple[ResidentInfo, ...]) -> str:
             size(one.bytes),
             size(one.host_bytes),
             "in use" if one.leases else f"{duration(one.idle_seconds)} idle",
+            "" if one.leases else _button("unload", one.name, "Unload", one.name),
         )
         for one in residents
     ]
-    return _table(("Name", "Kind", "State", "Device", "There", "In host memory", "Use"), rows)
+    columns = ("Name", "Kind", "State", "Device", "There", "In host memory", "Use", "")
+    return _table(columns, rows)
 
 
 def _jobs(jobs: Iterable[Job]) -> str:
@@ -127,8 +129,7 @@ def _jobs(jobs: Iterable[Job]) -> str:
             job.state.value,
             f"{100 * job.progress:.0f}%",
             duration(job.seconds_made),
-            f"<button type='button' class='vv-button vv-quiet' data-cancel='{job.id}' "
-            f"aria-label='Cancel {escape(_excerpt(job.plan.text), quote=True)}'>Cancel</button>",
+            _button("cancel", job.id, "Cancel", _excerpt(job.plan.text)),
         )
         for job in jobs
     ]
@@ -188,6 +189,14 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
         for row in rows
     )
     return f"<table class='vv-table'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _button(action: str, key: str, label: str, what: str) -> str:
+    """A button that the tab's script hears; `what` is said to those who cannot see its row."""
+    return (
+        f"<button type='button' class='vv-button vv-quiet' data-{action}='{escape(key)}' "
+        f"aria-label='{label} {escape(what)}'>{label}</button>"
+    )
 
 
 def _excerpt(text: str) -> str:

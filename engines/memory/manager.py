@@ -19,7 +19,7 @@ from engines.memory.journal import (
 from engines.memory.kv_pool import KvPool
 from engines.memory.lease import Lease
 from engines.memory.loader import Loader
-from engines.memory.policy import HOST, Unit
+from engines.memory.policy import HOST, Action, Unit
 from engines.memory.resident import Resident
 from engines.memory.table import POLL, Table
 from engines.runtime import device as devices
@@ -182,6 +182,28 @@ class MemoryManager:
             table.free_if_closed()
 
     # leaving
+
+    def unload(self, key: str, *, keep_host: bool = False) -> bool:
+        """Bring one resident off its device now, because somebody asked for it.
+
+        Args:
+            keep_host: keep the copy in host memory from which it comes back quickly, where it has
+                one; otherwise nothing of it stays.
+
+        Returns:
+            False where there is nothing to do: it is not loaded, or it is in use.
+        """
+        table = self._table
+        with table.changed:
+            unit = table.units.get(key)
+            if unit is None or not unit.evictable:
+                return False
+            if keep_host and unit.state is not ResidentState.READY:
+                return False
+            going = {unit: unit.gentlest if keep_host else Action.DROP}
+            table.mark(going)
+        table.evict(going, "asked for")
+        return True
 
     def sweep(self) -> None:
         """Evict what has been idle for `idle_ttl`; the janitor does it whenever something is."""

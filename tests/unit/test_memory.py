@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,34 +17,10 @@ from tests.fake_device import (
     Gate,
     Interruption,
     manager,
+    state_of,
     until,
+    used_in_all,
 )
-
-
-@pytest.fixture
-def memory() -> Iterator[MemoryManager]:
-    made = manager(100)
-    yield made
-    made.close(timeout=0)
-
-
-@pytest.fixture
-def gpu() -> FakeDevice:
-    return FakeDevice(100)
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(8) as threads:
-        yield threads
-
-
-def state_of(memory: MemoryManager, key: str) -> ResidentState | None:
-    return next((r.state for r in memory.residents() if r.name == key), None)
-
-
-def used(memory: MemoryManager) -> int:
-    return sum(usage.used for usage in memory.usage())
 
 
 def test_a_key_is_loaded_once_and_found_again(memory: MemoryManager, gpu: FakeDevice) -> None:
@@ -61,7 +36,7 @@ def test_a_key_is_loaded_once_and_found_again(memory: MemoryManager, gpu: FakeDe
         assert again is first
     assert len(made) == 1
     assert made[0].loads == 1
-    assert gpu.used == used(memory) == 40
+    assert gpu.used == used_in_all(memory) == 40
 
 
 def test_keys_are_apart(memory: MemoryManager, gpu: FakeDevice) -> None:
@@ -70,7 +45,7 @@ def test_keys_are_apart(memory: MemoryManager, gpu: FakeDevice) -> None:
         memory.acquire("b", lambda: FakeResident(gpu, 50)) as b,
     ):
         assert a is not b
-        assert used(memory) == gpu.used == 90
+        assert used_in_all(memory) == gpu.used == 90
 
 
 def test_two_acquires_at_once_are_one_load(

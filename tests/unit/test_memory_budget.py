@@ -27,12 +27,6 @@ GB = 1_000_000_000
 
 
 @pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(8) as threads:
-        yield threads
-
-
-@pytest.fixture
 def house() -> Iterator[House]:
     made = House()
     yield made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 
 import pytest
@@ -12,33 +11,16 @@ from engines.api import CancelToken
 from engines.errors import BadCheckpoint, Cancelled, DeadlineExceeded
 from engines.memory import MemoryManager, ResidentState
 from engines.memory.resident import Eviction
-from tests.fake_device import FakeClock, FakeDevice, FakeResident, Gate, manager, until
-
-
-@pytest.fixture
-def memory() -> Iterator[MemoryManager]:
-    made = manager(100)
-    yield made
-    made.close(timeout=0)
-
-
-@pytest.fixture
-def gpu() -> FakeDevice:
-    return FakeDevice(100)
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(8) as threads:
-        yield threads
-
-
-def state_of(memory: MemoryManager, key: str) -> ResidentState | None:
-    return next((r.state for r in memory.residents() if r.name == key), None)
-
-
-def used(memory: MemoryManager) -> int:
-    return sum(usage.used for usage in memory.usage())
+from tests.fake_device import (
+    FakeClock,
+    FakeDevice,
+    FakeResident,
+    Gate,
+    manager,
+    state_of,
+    until,
+    used_in_all,
+)
 
 
 def broken() -> None:
@@ -54,7 +36,7 @@ def test_a_load_that_fails_midway_leaves_nothing(
         memory.acquire(
             "a", lambda: FakeResident(gpu, 40, eviction=eviction, host=host, break_load=broken)
         )
-    assert gpu.used == host.used == used(memory) == 0
+    assert gpu.used == host.used == used_in_all(memory) == 0
     assert memory.residents() == ()
     with memory.acquire("a", lambda: FakeResident(gpu, 100)) as model:  # the whole budget is free
         assert model.there
@@ -85,7 +67,7 @@ def test_after_a_failed_load_those_who_waited_try_for_themselves(
         first.result(20)
     assert {other.result(20).value for other in others} == {good.model}
     assert good.loads == 1
-    assert gpu.used == used(memory) == 40
+    assert gpu.used == used_in_all(memory) == 40
 
 
 def test_cancel_while_loading(
@@ -98,7 +80,7 @@ def test_cancel_while_loading(
     token.cancel(DeadlineExceeded("Too late."))
     with pytest.raises(DeadlineExceeded):
         pending.result(20)
-    assert gpu.used == used(memory) == 0
+    assert gpu.used == used_in_all(memory) == 0
     assert memory.residents() == ()
 
 
@@ -183,7 +165,7 @@ def test_cancel_of_a_reload_keeps_the_host_copy(
     token.cancel()
     with pytest.raises(Cancelled):
         pending.result(20)
-    assert (gpu.used, host.used, used(memory)) == (0, 40, 40)
+    assert (gpu.used, host.used, used_in_all(memory)) == (0, 40, 40)
     resident.load_gate = None
     with memory.acquire("a", lambda: pytest.fail("its copy is there")) as model:
         assert model.there
@@ -198,7 +180,7 @@ def test_close_frees_what_is_idle_and_ends_the_janitor(gpu: FakeDevice) -> None:
     memory.acquire("b", lambda: FakeResident(gpu, 40, eviction="offload", host=host)).release()
     (janitor,) = set(threading.enumerate()) - before
     memory.close()
-    assert gpu.used == host.used == used(memory) == 0
+    assert gpu.used == host.used == used_in_all(memory) == 0
     assert memory.residents() == ()
     assert not janitor.is_alive()
 
@@ -222,7 +204,7 @@ def test_close_drops_host_copies_too(gpu: FakeDevice) -> None:
     until(lambda: gpu.used == 0)
     assert host.used == 40
     memory.close()
-    assert host.used == used(memory) == 0
+    assert host.used == used_in_all(memory) == 0
 
 
 def test_close_with_a_lease_held_frees_on_release(gpu: FakeDevice) -> None:
@@ -235,7 +217,7 @@ def test_close_with_a_lease_held_frees_on_release(gpu: FakeDevice) -> None:
     with pytest.raises(Cancelled, match="shutting down"):
         memory.acquire("a", lambda: FakeResident(gpu, 40))
     lease.release()
-    assert gpu.used == used(memory) == 0
+    assert gpu.used == used_in_all(memory) == 0
     memory.close()
 
 
@@ -270,7 +252,7 @@ def test_close_during_a_load_frees_what_came_of_it(
     resident.load_gate.open()
     with pytest.raises(Cancelled):
         pending.result(20)
-    assert gpu.used == used(memory) == 0
+    assert gpu.used == used_in_all(memory) == 0
 
 
 def test_close_during_an_offload_drops_the_host_copy(
@@ -286,7 +268,7 @@ def test_close_during_an_offload_drops_the_host_copy(
     resident.leave_gate.open()
     sweep.result(20)
     until(lambda: host.used == 0)
-    until(lambda: used(memory) == 0)
+    until(lambda: used_in_all(memory) == 0)
 
 
 def test_a_resident_that_fails_to_leave_is_let_go(memory: MemoryManager, gpu: FakeDevice) -> None:
@@ -299,6 +281,6 @@ def test_a_resident_that_fails_to_leave_is_let_go(memory: MemoryManager, gpu: Fa
     ).release()
     memory.sweep()
     until(lambda: memory.residents() == ())
-    assert used(memory) == 0
+    assert used_in_all(memory) == 0
     with memory.acquire("a", lambda: FakeResident(gpu, 40)) as model:  # and the janitor lives
         assert model.there

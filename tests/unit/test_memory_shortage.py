@@ -13,12 +13,6 @@ from tests.fake_device import FakeDevice, FakeResident, Gate, House, manager, st
 
 
 @pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as threads:
-        yield threads
-
-
-@pytest.fixture
 def house() -> Iterator[House]:
     made = House()
     yield made

@@ -6,6 +6,7 @@ import re
 import threading
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
 from engines.api import SpeechRequest
@@ -115,6 +116,22 @@ def test_what_is_loaded_and_what_happened_is_listed(tone, tmp_path) -> None:
     assert "in use" in page
     assert re.search(r"<td data-name='What'>load</td>", page)
     studio.close()
+
+
+def test_an_idle_model_is_unloaded_by_its_button(handlers, studio) -> None:
+    resident = Reloadable("cpu", 3_000_000, make=lambda _cancel: object())
+    with studio.memory.acquire("a<b", lambda: resident):
+        assert "data-unload" not in handlers.look(ME)
+    if studio.settings.shared:
+        with pytest.raises(gr.Error, match="shared"):
+            handlers.unload(ME, event(name="a<b"))
+        assert studio.memory.residents()
+        return
+    assert "data-unload='a&lt;b' aria-label='Unload a&lt;b'" in handlers.look(ME)
+    page = handlers.unload(ME, event(name="a<b"))
+    assert "data-unload" not in page and "asked for" in page
+    assert studio.memory.residents() == ()
+    handlers.unload(ME, event(name="nothing"))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,11 @@ EVERY = 1.5  # seconds between two looks
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 CLICKS = """
 element.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-cancel]");
-  if (button) trigger("cancel_job", { job: button.dataset.cancel });
+  const button = event.target.closest("button");
+  if (!button) return;
+  const { cancel, unload } = button.dataset;
+  if (cancel) trigger("cancel_job", { job: cancel });
+  if (unload) trigger("unload", { name: unload });
 });
 """
 
@@ -44,6 +47,14 @@ class Handlers:
                 job.cancel()
         return self.look(visitor)
 
+    def unload(self, visitor: gr.Request, event: gr.EventData) -> str:
+        name = event._data["name"]
+        if self._studio.settings.shared:  # the button isn't shown there, but anyone can send this
+            raise gr.Error("This machine is shared: its models are everybody's.")
+        if not self._studio.memory.unload(name):
+            gr.Info(f"{name} is in use, or has left already.")
+        return self.look(visitor)
+
     def _jobs(self, visitor: gr.Request) -> tuple[Job, ...]:
         jobs = self._studio.jobs()
         if not self._studio.settings.shared:
@@ -64,3 +75,4 @@ def build(studio: Studio, desks: Desks, here: gr.Tab, elsewhere: gr.Tab) -> None
     elsewhere.select(lambda: gr.Timer(active=False), None, timer, **QUIET)
     timer.tick(handlers.look, None, panel, **QUIET)
     panel.cancel_job(handlers.cancel, None, panel, **QUIET)
+    panel.unload(handlers.unload, None, panel, **QUIET)
