@@ -99,7 +99,8 @@ class Page:
         )
 
     def wait_for(self, expression: str) -> None:
-        self.tab.wait_for_function(expression)
+        # what is not on the page yet is null, which is no reason to stop waiting
+        self.tab.wait_for_function(f"() => {{ try {{ return {expression} }} catch {{}} }}")
 
     def player(self, name: str) -> Any:
         return self.tab.evaluate(f"window.vivavoce.player.{name}")
