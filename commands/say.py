@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from commands import flags
-from engines.errors import BadControl, BadText, InvalidRequest
+from engines.errors import BadControl, BadText, Cancelled, InvalidRequest
 
 if TYPE_CHECKING:
     from engines.api import SpeechRequest
+    from studio.jobs import Job
 
 EXAMPLES = """\
 examples:
@@ -76,24 +77,56 @@ def run(arguments: argparse.Namespace) -> int:
     captions = output.captions_target(arguments.captions)
     settings = flags.settings(arguments)
     request = _request(arguments, settings.max_chars)
-    # a plain `kill` must leave no half file either
-    signal.signal(signal.SIGTERM, _terminate)
+    with _Ending() as ending:
+        from commands.progress import Listener
+        from studio.studio import Studio
 
-    from commands.progress import Listener
-    from studio.studio import Studio
-
-    with closing(Studio(settings)) as studio:
-        job = studio.submit(request)
-        with Listener(job, quiet=arguments.quiet) as listener:
-            output.write(target, job, listener.sounds())
-        if captions:
-            captions.write(listener.timings)
-        listener.summarise(target.title)
+        with closing(Studio(settings)) as studio:
+            ending.job = job = studio.submit(request)
+            with Listener(job, quiet=arguments.quiet) as listener:
+                output.write(target, job, listener.sounds())
+            if captions:
+                captions.write(listener.timings)
+            listener.summarise(target.title)
     return 0
 
 
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    sys.exit(TERMINATED)
+class _Ending:
+    """Ctrl-C and a plain `kill` end the work, and neither leaves half a file.
+
+    The job is cancelled as well, since Python drops an exception that a signal raises while an
+    object is being deleted.
+    """
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self._number = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Ending:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell's background job has it
+                self._before[number] = signal.signal(number, self._end)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if kind is not None and issubclass(kind, Cancelled):
+            self._raise()
+
+    def _end(self, number: int, _frame: object) -> None:
+        self._number = number
+        if self.job is not None:
+            self.job.cancel()
+        self._raise()
+
+    def _raise(self) -> None:
+        """What the signal that came is to Python; nothing where none came."""
+        if self._number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self._number:
+            sys.exit(TERMINATED)
 
 
 def _request(arguments: argparse.Namespace, max_chars: int) -> SpeechRequest:
