@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = "3.10"
 TORCH_BRINGS = re.compile(r"(nvidia-|cuda-|triton\b|pytorch-triton\b)")
 OPTIONS = ["--quiet", "--universal", "--no-header", "--no-annotate", "--no-emit-index-url"]
+OVERRIDES = ["--override", ".ci/overrides.in"]
 
 
 def main() -> int:
@@ -43,7 +44,7 @@ def install_uv(scratch: Path) -> Path:
 
 
 def compile_lock(uv: Path, output: str, arguments: list[str]) -> None:
-    command = [uv, "pip", "compile", *OPTIONS, "--python-version", OLDEST_PYTHON]
+    command = [uv, "pip", "compile", *OPTIONS, *OVERRIDES, "--python-version", OLDEST_PYTHON]
     subprocess.run([*command, *arguments, "--output-file", output], cwd=ROOT, check=True)
     path = ROOT / output
     pins = path.read_text(encoding="utf-8").splitlines()

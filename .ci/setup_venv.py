@@ -249,17 +249,25 @@ def run(command: Sequence[str | Path]) -> None:
 def install(venv: Path, lock: Path) -> None:
     """Install a lock file with pip; its full output goes into the environment's log.
 
-    Modules are compiled when they are first imported: compiling all of them at once takes longer
-    than everything else, and most are never used.
+    The lock is complete but for what torch brings for the machine's accelerator, so only torch's
+    own requirements are looked up: others name packages that would have to be compiled, in whose
+    place the lock holds wheels.
     """
+    pins = [line for line in lock.read_text("utf-8").splitlines() if re.match(r"[A-Za-z0-9]", line)]
+    say(f"Installing {lock.name}: {len(pins)} pins. The first time takes some minutes.")
+    (venv / LOG).unlink(missing_ok=True)
+    pip_install(venv, lock, ["--no-deps", "-r", lock], len(pins))
+    if torch := [pin.partition(";")[0].strip() for pin in pins if re.match(r"torch==", pin)]:
+        pip_install(venv, lock, torch, 0)
+
+
+def pip_install(venv: Path, lock: Path, what: Sequence[str | Path], total: int) -> None:
+    """Modules are compiled when they are first imported: compiling all of them at once takes
+    longer than everything else, and most are never used."""
     command = [venv / "bin" / "python", "-I", "-u", "-m", "pip", "install", "--no-compile"]
-    command += ["--no-input", "--disable-pip-version-check", "-r", lock]
-    total = sum(
-        bool(re.match(r"[A-Za-z0-9]", line)) for line in lock.read_text("utf-8").splitlines()
-    )
-    say(f"Installing {lock.name}: {total} pins. The first time takes some minutes.")
+    command += ["--no-input", "--disable-pip-version-check", *what]
     with (
-        (venv / LOG).open("w", encoding="utf-8") as log,
+        (venv / LOG).open("a", encoding="utf-8") as log,
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

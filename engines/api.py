@@ -63,8 +63,32 @@ class Capability:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A clip of the person whose voice is to be cloned, checked and cleaned.
+
+    Attributes:
+        samples: float32 [T], mono, in [-1, 1].
+        sample_rate: Hz.
+        transcript: what is said in it; "" where nobody wrote it down.
+        language: BCP 47; "" where unknown.
+        sha256: hash of its file, by which what was computed from it is kept.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    transcript: str = ""
+    language: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice of one engine. `id` is unique within the engine and safe in a URL path."""
+    """A voice of one engine. `id` is unique within the engine and safe in a URL path.
+
+    Attributes:
+        reference: id of the voice profile that it was cloned from; "" where it was not.
+        conditioning: what the engine's `condition` gave for that profile.
+    """
 
     id: str
     name: str
@@ -72,6 +96,8 @@ class Voice:
     languages: tuple[str, ...]  # BCP 47, preferred first; () where it speaks any
     gender: Literal["female", "male", ""] = ""
     tags: tuple[str, ...] = ()
+    reference: str = ""
+    conditioning: Mapping[str, np.ndarray] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +185,8 @@ class SpeechRequest:
         seed: any integer from 0 to 2**32 - 1; None draws one, which the job reports.
         preset: an engine preset of `presets/`; its values stand below `controls`.
         deadline: seconds from submission until the job is given up; None takes the studio's limit.
+        owner: whose request it is; decides which voices it may use and who sees it in the history.
+        door: where it came in: "page", "http", "wyoming" …
     """
 
     text: str
@@ -170,6 +198,8 @@ class SpeechRequest:
     seed: int | None = None
     preset: str | None = None
     deadline: float | None = None
+    owner: str = ""
+    door: str = ""
 
 
 class CancelToken:
@@ -265,3 +295,24 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class CloningEngine(Engine, Protocol):
+    """An engine whose capability says that it clones.
+
+    Attributes:
+        conditioning_version: changes when `condition` gives something else for the same clip.
+    """
+
+    conditioning_version: ClassVar[str]
+
+    def condition(
+        self, references: Sequence[Reference], *, device: str, cancel: CancelToken
+    ) -> Mapping[str, np.ndarray]:
+        """What `speak` needs of a person's voice, by name. It is kept on disk, so one clip is
+        looked at once; `speak` gets it as `Voice.conditioning`.
+
+        Raises:
+            BadReference: the clips do not do for this engine.
+        """
+        ...

@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from engines.errors import StorageError
 
 MEBI = 1024**2
+GIGA = 1000**3
 PRESETS_DIR = Path(__file__).resolve().parent.parent / "presets"
 
 
 def on_space() -> bool:
     """True inside a Hugging Face Space."""
     return bool(os.environ.get("SPACE_ID"))
+
+
+def _told_to_stay_offline() -> bool:
+    """Hugging Face's own switch."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def default_data_dir() -> Path:
@@ -31,7 +38,7 @@ class Settings:
     """Settings of one run.
 
     Attributes:
-        data_dir: lexicon, takes and caches live here.
+        data_dir: voices, history, lexicon and caches live here.
         models_dir: published checkpoints; `data_dir / "models"` where it is not given.
         device: default device of requests that name none.
         memory_budget: bytes of models and caches per device; None takes what the device has.
@@ -42,6 +49,11 @@ class Settings:
         deadline: longest time of one request in seconds, from submission.
         loudness: target in LUFS.
         shared: strangers use this machine (a Space): nothing about the host is shown or changed.
+        history: which takes are kept: all, those made on the page, or none.
+        history_bytes: of sound kept; the oldest takes go first.
+        history_takes: takes kept at most.
+        max_upload: bytes of one uploaded clip or voice file.
+        offline: no connection to another machine is ever made.
     """
 
     data_dir: Path = field(default_factory=default_data_dir)
@@ -56,6 +68,11 @@ class Settings:
     deadline: float = 3600.0
     loudness: float = -18.0
     shared: bool = field(default_factory=on_space)
+    history: Literal["all", "page", "off"] = "all"
+    history_bytes: int = 5 * GIGA
+    history_takes: int = 100_000
+    max_upload: int = 200 * MEBI
+    offline: bool = field(default_factory=_told_to_stay_offline)
 
     @property
     def models(self) -> Path:
@@ -64,6 +81,14 @@ class Settings:
     @property
     def cache_dir(self) -> Path:
         return self.data_dir / "cache"
+
+    @property
+    def voices_dir(self) -> Path:
+        return self.data_dir / "voices"
+
+    @property
+    def history_dir(self) -> Path:
+        return self.data_dir / "history"
 
     @property
     def lexicon_dir(self) -> Path:
