@@ -35,10 +35,12 @@ def names(folder: Path) -> list[str]:
 
 
 def start(folder: Path, *argv: str | bytes, **options) -> subprocess.Popen:
+    # a shell starts what runs in its background with Ctrl-C ignored
+    usual = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     return subprocess.Popen(
         [*APP, *argv, "--data-dir", str(folder.parent / "data")],
         cwd=folder,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **usual, **options},
     )
 
 
