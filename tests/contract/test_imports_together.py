@@ -13,7 +13,12 @@ from packaging.version import Version
 
 from tests.contract.test_lock import ROOT, applies, default_environment, entries, pins
 
-MODULES = {"audioop-lts": "audioop", "coqui-tts": "TTS"}  # where the two names differ
+MODULES = {  # where the two names differ
+    "audioop-lts": "audioop",
+    "coqui-tts": "TTS",
+    "Resemblyzer": "resemblyzer",
+    "webrtcvad-wheels": "webrtcvad",
+}
 UNLOADED = {"torchcodec"}  # wants a system's ffmpeg when it loads; coqui-tts only looks for it
 
 IMPORT_ALL = """
