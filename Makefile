@@ -54,6 +54,8 @@ bench:
 	@$(SETUP_DEV)
 	@.venv/bin/python -m bench.startup
 	@.venv/bin/python -m bench.speech
+	@.venv/bin/python -m bench.history
+	@.venv/bin/python -m bench.voices
 
 format:
 	@$(SETUP_DEV)

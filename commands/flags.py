@@ -6,10 +6,13 @@ import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TypeVar
 
 from commands import console
+from engines.errors import InvalidRequest
 from studio.settings import Settings, default_data_dir, on_space
+
+Value = TypeVar("Value")
 
 PORT = 7860
 SIZE_UNITS = {
@@ -96,6 +99,19 @@ def _number_and_unit(text: str) -> tuple[float | None, str]:
     return (float(match[1]), match[2].lower()) if match else (None, "")
 
 
+def checked(read: Callable[[str], Value]) -> Callable[[str], Value]:
+    """A reader that raises InvalidRequest, as argparse wants it. What was typed is in the message
+    only if the reader puts it there."""
+
+    def argument(text: str) -> Value:
+        try:
+            return read(text)
+        except InvalidRequest as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return argument
+
+
 def add_folders(parser: argparse.ArgumentParser, *, suppress: bool) -> None:
     """`--data-dir` and `--models-dir`. In a subcommand `suppress` keeps its default from
     overwriting the same flag given before the subcommand's name."""
@@ -116,6 +132,16 @@ def add_folders(parser: argparse.ArgumentParser, *, suppress: bool) -> None:
     )
 
 
+def add_offline(parser: argparse.ArgumentParser) -> None:
+    """`--offline` in a subcommand, beside the program's own."""
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="never make a connection to another machine",
+    )
+
+
 def add_device(parser: argparse.ArgumentParser, *, suppress: bool) -> None:
     parser.add_argument(
         "--device",
@@ -133,5 +159,9 @@ def settings(arguments: argparse.Namespace) -> Settings:
         "device": arguments.device,
         "memory_budget": arguments.memory_budget,
         "idle_ttl": arguments.idle_ttl,
+        "history": arguments.history,
+        "history_bytes": arguments.history_size,
+        "max_upload": arguments.max_upload,
+        "offline": arguments.offline or None,  # else Hugging Face's variable decides
     }
-    return Settings(**given)
+    return Settings(**{name: value for name, value in given.items() if value is not None})

@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from commands import console, devices, doctor, flags, say, serve, voices
+from commands import console, devices, doctor, flags, history, models, say, serve, voices
 from engines.errors import VivavoceError
 
-SUBCOMMANDS = (say, voices, devices, doctor)
+SUBCOMMANDS = (say, voices, history, models, devices, doctor)
 DESCRIPTION = """\
 Without a command: open the studio in the browser and answer HTTP requests.
 
@@ -41,6 +41,8 @@ def main(argv: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign must not end us
     arguments = build_parser().parse_args(argv)
+    if arguments.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # libraries look there when they are imported
     try:
         code = arguments.run(arguments)
         sys.stdout.flush()

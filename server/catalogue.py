@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from engines import registry
 from engines.api import Voice
@@ -14,6 +15,8 @@ from engines.runtime import device as devices
 from server import answers
 from server.context import ServerContext, context_of
 from server.errors import ModelNotFound
+from server.owner import owner_of
+from studio.offered import offered, speaks
 
 router = APIRouter(tags=["catalogue"])
 
@@ -23,6 +26,7 @@ OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-1
 Context = Annotated[ServerContext, Depends(context_of)]
 
 
+@router.get("/models", include_in_schema=False)
 @router.get("/v1/models", summary="Engines, as OpenAI lists models")
 def models(context: Context) -> answers.ModelList:
     return answers.ModelList(data=list(_models(context)))
@@ -41,6 +45,7 @@ def model(model_id: str, context: Context) -> answers.Model:
     return listed[model_id]
 
 
+@router.get("/audio/models", include_in_schema=False)
 @router.get("/v1/audio/models", summary="Engines, as Open WebUI lists them")
 def audio_models(context: Context) -> answers.AudioModelList:
     return answers.AudioModelList(
@@ -51,8 +56,10 @@ def audio_models(context: Context) -> answers.AudioModelList:
     )
 
 
+@router.get("/audio/voices", include_in_schema=False)
 @router.get("/v1/audio/voices", summary="Voices: ready-made ones first, then each engine's")
 def voices(
+    request: Request,
     context: Context,
     engine: Annotated[str | None, Query(description="only voices of this engine")] = None,
     language: Annotated[
@@ -70,8 +77,8 @@ def voices(
                 gender=voice.gender,
                 tags=list(voice.tags),
             )
-            for voice in context.studio.voices(engine)
-            if (language is None or _speaks(voice, language)) and (q is None or _holds(voice, q))
+            for voice in _voices(context, owner_of(request), engine)
+            if (language is None or speaks(voice, language)) and (q is None or _holds(voice, q))
         ]
     )
 
@@ -132,11 +139,17 @@ def _models(context: ServerContext) -> Iterator[answers.Model]:
         yield answers.Model(id=name, created=context.started)
 
 
-def _speaks(voice: Voice, language: str) -> bool:
-    """Whether a voice speaks a language as asked for: `en` finds en-US, `en-US` no en-GB."""
-    asked = language.lower().replace("_", "-")
-    tags = [tag.lower() for tag in voice.languages]
-    return not tags or any(tag == asked or tag.startswith(asked + "-") for tag in tags)
+def _voices(context: ServerContext, owner: str, engine: str | None) -> tuple[Voice, ...]:
+    """The voices on offer, and after the ready-made ones their other names, which clients pick
+    from this list or were set up with: OpenAI's."""
+    voices = offered(context.studio, owner, engine)
+    starters = [voice for voice in context.studio.presets.voices if engine in (None, voice.engine)]
+    named = [
+        replace(voice.as_voice(), id=alias, name=f"{voice.name} ({alias})", tags=("alias",))
+        for voice in starters
+        for alias in voice.aliases
+    ]
+    return (*voices[: len(starters)], *named, *voices[len(starters) :])
 
 
 def _holds(voice: Voice, words: str) -> bool:

@@ -10,7 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.context import Traffic
 
-API_PATHS = ("/v1/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json")
+API_PATHS = (
+    "/v1/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json",
+    # as clients ask that were given an address without /v1
+    "/audio/", "/models",
+    # the XTTS API server's
+    "/speakers", "/languages", "/get_tts_settings", "/set_tts_settings", "/tts_to_audio",
+    "/tts_stream", "/sample/",
+)  # fmt: skip
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),

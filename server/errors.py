@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from engines import errors
 from engines.errors import InvalidRequest, VivavoceError
+from studio.history import NoSound, TakeUnfinished, UnknownTake
 
 log = logging.getLogger("vivavoce.server")
 
@@ -61,13 +63,83 @@ class AddressInUse(VivavoceError):
     code = "address_in_use"
 
 
+class ShareFailed(VivavoceError):
+    """The public address could not be opened."""
+
+    code = "share_failed"
+
+
+class Refusal(VivavoceError):
+    """Somebody or something is not let in: an answer of the gate in place of the application's.
+
+    Attributes:
+        headers: beside those that every answer has.
+    """
+
+    code = "forbidden"
+
+    def __init__(
+        self, given: str, allowed: str = "", todo: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(given, allowed, todo)
+        self.headers = headers or {}
+
+
+class NotLoggedIn(Refusal):
+    code = "invalid_api_key"
+
+
+class WrongHost(Refusal):
+    """A name that this server does not answer to: a web page may have been pointed at us."""
+
+    code = "wrong_host"
+
+
+class ForeignOrigin(Refusal):
+    """Another web site's page asks for something to be done."""
+
+    code = "foreign_origin"
+
+
+class FileOfAnother(Refusal):
+    code = "not_your_file"
+
+
+class ClosedDoor(Refusal):
+    """A part of Gradio that nothing here uses."""
+
+    code = "not_found"
+
+
+class TooMany(Refusal):
+    """
+    Args:
+        wait: seconds until it is worth another try.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, given: str, allowed: str, wait: float) -> None:
+        seconds = max(1, math.ceil(wait))
+        todo = f"Try again in {seconds} s."
+        super().__init__(given, allowed, todo, {"Retry-After": str(seconds)})
+
+
 CLIENT_LEFT = 499  # nginx's number for a client that closed its connection
 RETRY_AFTER = 2  # seconds
 
 # the nearest class of an error's ancestry counts, so that a new subclass is covered
 STATUS: dict[type[VivavoceError], int] = {
     InvalidRequest: 400,
+    NotLoggedIn: 401,
+    Refusal: 403,
+    ClosedDoor: 404,
+    WrongHost: 421,
+    TooMany: 429,
     ModelNotFound: 404,
+    UnknownTake: 404,
+    NoSound: 404,
+    TakeUnfinished: 409,
     RequestTimeout: 408,
     RequestTooLarge: 413,
     UnsupportedMediaType: 415,
@@ -78,6 +150,7 @@ STATUS: dict[type[VivavoceError], int] = {
     errors.BadPreset: 500,
     errors.BadCheckpoint: 500,
     AddressInUse: 500,
+    ShareFailed: 500,
     errors.MissingDependency: 501,
     errors.OutOfMemory: 503,
     ShuttingDown: 503,

@@ -108,6 +108,7 @@ def openapi(app: FastAPI, studio: Studio) -> dict[str, Any]:
     )
     schemas = document["components"]["schemas"]
     _drop_validation_errors(document)
+    _errors_are_json(document)
     body = SpeechBody.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(body.pop("$defs"))
     references = []
@@ -124,6 +125,15 @@ def openapi(app: FastAPI, studio: Studio) -> dict[str, Any]:
     body["additionalProperties"] = False
     schemas["SpeechBody"] = body
     return document
+
+
+def _errors_are_json(document: dict[str, Any]) -> None:
+    """FastAPI announces errors of an operation in the form of what it gives when all goes well."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            error = operation["responses"].get("default", {})
+            if content := error.get("content"):
+                error["content"] = {"application/json": next(iter(content.values()))}
 
 
 def _drop_validation_errors(document: dict[str, Any]) -> None:

@@ -16,6 +16,13 @@ import uvicorn
 from server.app import create_app
 from server.context import ServerContext
 from server.errors import AddressInUse, ShuttingDown
+from server.gate import addresses, gradio_safety
+from server.gate.access import Access
+from server.gate.certificate import Certificate
+from server.gate.gate import Rules
+from server.gate.hosts import Hosts
+from server.gate.rates import bounded_protocol, may_have_many_connections
+from studio.settings import on_space
 from studio.studio import Studio
 
 if TYPE_CHECKING:
@@ -35,6 +42,8 @@ def serve(
     mount: dict[str, Any] | None = None,
     ready: Callable[[str], None] | None = None,
     grace: float = GRACE,
+    rules: Rules | None = None,
+    tls: Certificate | None = None,
 ) -> None:
     """Serve the API and, at /, the UI. Returns once a SIGINT or SIGTERM has ended it: requests in
     work get `grace` seconds, new ones are refused, a second SIGINT ends at once.
@@ -43,18 +52,22 @@ def serve(
         port: 0 takes a free one.
         mount: further arguments of `gradio.mount_gradio_app`, such as theme and css.
         ready: called with the URL as soon as the server answers.
+        rules: who may ask for what; without, everybody who names this machine rightly.
+        tls: speaks HTTPS with it.
 
     Raises:
         AddressInUse: something else listens there, or the address is not this machine's.
     """
     listener = _listen(host, port)
-    app = create_app(studio)
+    rules = rules or Rules(Access(), Hosts(host), own_things=studio.settings.shared)
+    app = create_app(studio, rules=rules)
     stopping = []
     if ui is not None:
         import gradio
 
         given = {"allowed_paths": [], "ssr_mode": False, **(mount or {})}
         gradio.mount_gradio_app(app, ui, path="/", **given)
+        gradio_safety.harden(ui)
         # without this each open page holds the server up until it is cut off
         stopping.append(app.routes[-1].app.stop_event.set)  # type: ignore[attr-defined]
     config = uvicorn.Config(
@@ -63,10 +76,16 @@ def serve(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=LAST_CALLS,
+        http=bounded_protocol(may_have_many_connections),
+        ws="none",
+        # a Space is reached through Hugging Face's proxies alone
+        forwarded_allow_ips="*" if on_space() else None,
+        ssl_certfile=tls.cert if tls else None,
+        ssl_keyfile=tls.key if tls else None,
     )
     server = _Server(config, app.state.context, grace)
     if ready is not None:
-        server.on_ready.append(lambda: ready(_url(listener)))
+        server.on_ready.append(lambda: ready(_url(listener, "https" if tls else "http")))
     server.on_stop.extend(stopping)
     with contextlib.closing(listener):
         server.run(sockets=[listener])
@@ -131,6 +150,6 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://{addresses.bracketed(host)}:{port}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -12,6 +13,7 @@ from server.catalogue import OPENAI_MODELS
 from server.context import context_of
 from server.errors import RequestTooLarge, UnknownField
 from server.limits import read_json
+from server.owner import owner_of
 from server.schemas import SpeechBody, VoiceId, control_names, parse_body
 from server.streaming import SpeechResponse
 from studio.encode import FORMATS, format_named
@@ -36,7 +38,7 @@ SPOKEN: dict[str, Any] = {
         **{
             fmt.mime: {"schema": {"type": "string", "format": "binary"}} for fmt in FORMATS.values()
         },
-        "text/event-stream": {"schema": {"type": "string"}},
+        "text/event-stream": {},
     },
     "headers": {
         f"X-Vivavoce-{name}": {"description": text, "schema": {"type": "string"}}
@@ -55,6 +57,7 @@ SPOKEN: dict[str, Any] = {
 }
 
 
+@router.post("/audio/speech", include_in_schema=False, response_class=Response)
 @router.post(
     "/v1/audio/speech",
     summary="Speak a text; the sound is sent while it is made",
@@ -67,6 +70,7 @@ async def speech(request: Request) -> Response:
     body = parse_body(await read_json(request, context.body_limit))
     fmt = format_named(body.response_format)
     spoken, notes = to_request(body, context.studio)
+    spoken = replace(spoken, owner=owner_of(request), door="http")
     return SpeechResponse(context, spoken, fmt, sse=body.stream_format == "sse", notes=notes)
 
 

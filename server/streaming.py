@@ -70,9 +70,9 @@ class SpeechResponse(Response):
             pipe = BytePipe()
             watch = asyncio.create_task(_watch(receive, job, pipe))
             try:
-                pump = threading.Thread(target=_pump, args=(job, self._format, pipe), daemon=True)
-                pump.name = f"stream-{job.id}"
-                pump.start()
+                thread = threading.Thread(target=pump, args=(job, self._format, pipe), daemon=True)
+                thread.name = f"stream-{job.id}"
+                thread.start()
                 first = await pipe.get()
                 context.traffic.first_audio(time.monotonic() - arrived)
                 await send(
@@ -114,7 +114,7 @@ class SpeechResponse(Response):
             "X-Vivavoce-Language": plan.language,
             "X-Vivavoce-Device": plan.device,
             "X-Vivavoce-Seed": str(plan.seed),
-            "X-Vivavoce-Sample-Rate": str(_output_rate(self._format, job)),
+            "X-Vivavoce-Sample-Rate": str(output_rate(self._format, job)),
         }
         if not self._sse:
             file = f"speech-{job.id}.{self._format.extension}"
@@ -148,11 +148,11 @@ class SpeechResponse(Response):
         await send(_body(last, more=False))
 
 
-def _pump(job: Job, fmt: Format, pipe: BytePipe) -> None:
+def pump(job: Job, fmt: Format, pipe: BytePipe) -> None:
     """In a thread of its own: from the job's events through the encoder into the pipe."""
     plan = job.plan
     tags = Tags(plan.text, plan.engine, plan.voice.id)
-    rate = _output_rate(fmt, job)
+    rate = output_rate(fmt, job)
     try:
         with StreamEncoder(fmt, job.sample_rate, tags, output_rate=rate) as encoder:
             for event in job.events():
@@ -169,7 +169,7 @@ def _pump(job: Job, fmt: Format, pipe: BytePipe) -> None:
         )
 
 
-def _output_rate(fmt: Format, job: Job) -> int:
+def output_rate(fmt: Format, job: Job) -> int:
     return PCM_RATE if fmt.name == "pcm" else fmt.rate_for(job.sample_rate)
 
 

@@ -27,13 +27,15 @@ class Database:
     Args:
         path: made where it is missing, as is its folder.
         migrations: scripts; the one at i brings a file of `user_version` i to i + 1.
+        check: look the whole file through for damage, which takes the longer the larger it is;
+            without, damage shows where it is met.
 
     Raises:
         StorageError: the file is damaged, is of a newer version, or cannot be opened. It is left as
             it is.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    def __init__(self, path: Path, migrations: Sequence[str], *, check: bool = True) -> None:
         self.path = path
         self._local = threading.local()
         self._lock = threading.RLock()  # one writer of this process at a time
@@ -42,9 +44,10 @@ class Database:
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = self.read()
-            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if damage != "ok":
-                raise sqlite3.DatabaseError(damage)
+            if check:
+                damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if damage != "ok":
+                    raise sqlite3.DatabaseError(damage)
             self._migrate(connection, migrations)
 
     def read(self) -> sqlite3.Connection:

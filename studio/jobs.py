@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
 
@@ -95,9 +96,25 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
+class Keeping(Protocol):
+    """Keeps what a job makes, for the history."""
+
+    id: str
+
+    def take_in(self, event: Event) -> str:
+        """Keep what an event brings; gives what the listener has to know about it, or ""."""
+        ...
+
+    def end(self, outcome: str, error: VivavoceError | None) -> None: ...
+
+
 @dataclass(eq=False)
 class Job:
-    """One request in work. `events` is for one listener; the rest may be called by anyone."""
+    """One request in work. `events` is for one listener; the rest may be called by anyone.
+
+    Attributes:
+        kept: where what it makes is kept beside; None where it is not.
+    """
 
     plan: Plan
     cancel_token: CancelToken
@@ -107,6 +124,7 @@ class Job:
     submitted: float = field(default_factory=time.monotonic)
     characters_done: int = 0
     seconds_made: float = 0.0
+    kept: Keeping | None = None
     _events: queue.Queue[Event | None] = field(
         default_factory=lambda: queue.Queue(maxsize=EVENTS_HELD), repr=False
     )
@@ -114,6 +132,11 @@ class Job:
     @property
     def sample_rate(self) -> int:
         return self.plan.sample_rate
+
+    @property
+    def take_id(self) -> str:
+        """The take of the history that it makes; "" where there is none."""
+        return self.kept.id if self.kept else ""
 
     @property
     def progress(self) -> float:
@@ -161,6 +184,8 @@ class Job:
         Raises:
             VivavoceError: the job was cancelled or the listener stopped listening.
         """
+        if self.kept is not None and (trouble := self.kept.take_in(event)):
+            self.emit(Note(trouble))
         patience = time.monotonic() + LISTENER_PATIENCE
         while True:
             self.cancel_token.raise_if_set()

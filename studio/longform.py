@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from engines.api import Engine, Utterance
+from engines.api import Engine, Utterance, Voice
 from engines.text import Lexicon, utterances
 from studio import spaces
 from studio.delivery import DeliverySettings, Master
@@ -16,8 +16,13 @@ from studio.jobs import Job, Note, Plan, SentenceDone, SentenceStarted, Sound
 UNHEARD_SHOWN = 10  # words with IPA in the lexicon that one note names
 
 
-def speak(job: Job, engine: Engine, lexicon: Lexicon, delivery: DeliverySettings) -> None:
+def speak(
+    job: Job, engine: Engine, voice: Voice, lexicon: Lexicon, delivery: DeliverySettings
+) -> None:
     """Speak a job's text and emit its events. One sentence is held at a time.
+
+    Args:
+        voice: the plan's, with its conditioning where it is a cloned one.
 
     Raises:
         VivavoceError: the job was cancelled or ran out of time, or the engine failed.
@@ -33,7 +38,7 @@ def speak(job: Job, engine: Engine, lexicon: Lexicon, delivery: DeliverySettings
         index = utterance.index
         job.cancel_token.raise_if_set()
         job.emit(SentenceStarted(utterance))
-        for samples in _utterance_sound(job, engine, master, utterance):
+        for samples in _utterance_sound(job, engine, voice, master, utterance):
             _emit_sound(job, samples, index)
         samples, timing = master.end()
         _emit_sound(job, samples, index)
@@ -52,7 +57,7 @@ def _unheard(plan: Plan, engine: Engine, lexicon: Lexicon) -> Iterator[str]:
 
 
 def _utterance_sound(
-    job: Job, engine: Engine, master: Master, utterance: Utterance
+    job: Job, engine: Engine, voice: Voice, master: Master, utterance: Utterance
 ) -> Iterator[np.ndarray]:
     yield master.begin(utterance)
     if not utterance.spoken.strip():  # a pause, or marks such as * * * that nobody reads out
@@ -61,7 +66,7 @@ def _utterance_sound(
     chunks = spaces.speak(
         engine,
         utterance,
-        plan.voice,
+        voice,
         plan.controls,
         device=plan.device,
         seed=plan.seed,

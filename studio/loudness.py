@@ -77,6 +77,11 @@ def weighted_power(hops: np.ndarray, sample_rate: int) -> np.ndarray:
     return np.square(spectrum) @ _bin_weights(sample_rate, hops.shape[1])
 
 
+def hop_size(sample_rate: int) -> int:
+    """Samples of one measured block."""
+    return HOP_STEP * max(1, round(HOP * sample_rate / HOP_STEP))
+
+
 def lufs(power: float) -> float:
     return -0.691 + 10 * math.log10(power) if power > 0 else -math.inf
 
@@ -209,7 +214,7 @@ class Leveller:
     def __init__(self, sample_rate: int, target: float | None, peak: float) -> None:
         self._sample_rate = sample_rate
         self._target = target
-        self._hop = HOP_STEP * max(1, round(HOP * sample_rate / HOP_STEP))
+        self._hop = hop_size(sample_rate)
         self._frame = self._hop * HOPS_A_FRAME
         self._steps = np.arange(self._frame, dtype=np.float32)
         self._meter = LoudnessMeter(sample_rate)

@@ -13,6 +13,7 @@ from engines.controls import validate
 from engines.errors import BadControl, BadText, UnknownLanguage, UnsupportedRuntime
 from engines.runtime import device as devices
 from engines.text import clean
+from studio.cloning import Cloning
 from studio.jobs import Plan
 from studio.presets import Presets
 from studio.settings import Settings
@@ -27,6 +28,7 @@ class Router:
     settings: Settings
     presets: Presets
     engine: Callable[[str], Engine]
+    cloning: Cloning
 
     def plan(self, request: SpeechRequest) -> Plan:
         """Decide and check everything about a request.
@@ -36,14 +38,22 @@ class Router:
         """
         text, notes = self._text(request.text)
         preset = self.presets.engine_preset(request.preset) if request.preset else None
+        if request.engine is not None:
+            self.engine(request.engine)  # or its voice would be blamed for being another engine's
         starter = self.presets.starter_voice(request.voice, request.engine)
+        profile = None if starter else self.cloning.profile(request.owner, request.voice)
         name = request.engine or (starter and starter.engine) or (preset and preset.engine)
+        if name is None and profile:
+            name = self.cloning.engine()
         engine = self.engine(name or registry.DEFAULT_ENGINE)
         capability = engine.capability
         voice_id = starter.voice if starter else request.voice
         if voice_id is None and preset and preset.engine == capability.name:
             voice_id = preset.voice
-        voice = _voice(engine, voice_id, request.language)
+        if profile:
+            voice = self.cloning.voice(capability, profile)
+        else:
+            voice = _voice(engine, voice_id, request.language)
         values: dict[str, object] = {}
         for layer in (preset, starter):
             if layer and layer.engine == capability.name:

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines import registry
 from engines.api import (
@@ -32,11 +33,17 @@ from engines.memory import MemoryManager
 from engines.runtime import device as devices
 from engines.text import STARTER, Lexicon
 from studio import longform, presets
+from studio.cloning import Cloning
 from studio.counters import Counters
 from studio.delivery import DeliverySettings
-from studio.jobs import Job, JobState, Plan
+from studio.history import History, kept
+from studio.jobs import Job, JobState, Note, Plan
 from studio.route import Router
 from studio.settings import Settings
+
+if TYPE_CHECKING:
+    from studio.models import ModelShelf
+    from studio.voices import VoiceLibrary
 
 log = logging.getLogger("vivavoce.studio")
 
@@ -72,9 +79,14 @@ class Studio:
         self._jobs: dict[str, Job] = {}
         self._waiting: queue.Queue[Job | None] = queue.Queue(maxsize=settings.max_queued)
         self._lock = threading.Lock()
+        self._history: History | None = None
+        self._opening = threading.Lock()  # for what is opened when it is first needed
         self._workers: list[threading.Thread] = []
         self._closed = False
-        self._router = Router(settings, self.presets, self.engine)
+        self._library: VoiceLibrary | None = None
+        self._shelf: ModelShelf | None = None
+        self._cloning = Cloning(lambda: self.voices_library, self.capabilities)
+        self._router = Router(settings, self.presets, self.engine, self._cloning)
 
     # engines and voices
 
@@ -105,6 +117,50 @@ class Studio:
         ]
         named = registry.names() if engine is None else (engine,)
         return (*starters, *(voice for name in named for voice in self.engine(name).voices()))
+
+    # what is kept
+
+    @property
+    def history(self) -> History:
+        """The takes that were made; opened when first asked for.
+
+        Raises:
+            StorageError: its folder cannot be used, or its database is damaged.
+        """
+        with self._opening:
+            if self._history is None:
+                settings = self.settings
+                self._history = History(
+                    settings.history_dir, settings.history_bytes, settings.history_takes
+                )
+            return self._history
+
+    @property
+    def voices_library(self) -> VoiceLibrary:
+        """The voices that were made from clips.
+
+        Raises:
+            StorageError: its folder cannot be used, or its database is damaged.
+        """
+        from studio.voices import VoiceLibrary
+
+        with self._opening:
+            if self._library is None:
+                settings = self.settings
+                self._library = VoiceLibrary(
+                    settings.voices_dir, settings.cache_dir, memory=self.memory
+                )
+            return self._library
+
+    @property
+    def models(self) -> ModelShelf:
+        """The published models: which are here, and how others come here."""
+        from studio.models import ModelShelf
+
+        with self._opening:
+            if self._shelf is None:
+                self._shelf = ModelShelf(self.settings)
+            return self._shelf
 
     # requests
 
@@ -168,6 +224,9 @@ class Studio:
             worker.join(timeout=10)
         for engine in self._engines.values():
             engine.close()
+        for store in (self._history, self._library, self._shelf):
+            if store is not None:
+                store.close()
         self.memory.close()
 
     # work
@@ -185,6 +244,8 @@ class Studio:
         while (job := self._waiting.get()) is not None:
             started = time.monotonic()
             error = self._run(job)
+            if job.kept is not None:
+                job.kept.end(_end_state(error).value, error)
             outcome = JobState.DONE.value if error is None else error.code
             with self._lock:
                 self._jobs.pop(job.id, None)
@@ -198,12 +259,13 @@ class Studio:
         try:
             job.cancel_token.raise_if_set()
             job.state = JobState.RUNNING
-            longform.speak(
-                job,
-                self.engine(job.plan.engine),
-                self.lexicon,
-                DeliverySettings(loudness=self.settings.loudness),
+            self._keep(job)
+            plan, engine = job.plan, self.engine(job.plan.engine)
+            voice = self._cloning.conditioned(
+                plan.request.owner, plan.voice, engine, plan.device, job.cancel_token
             )
+            delivery = DeliverySettings(loudness=self.settings.loudness)
+            longform.speak(job, engine, voice, self.lexicon, delivery)
         except VivavoceError as error:
             return error
         except MemoryError:
@@ -220,6 +282,14 @@ class Studio:
                 "Try again; if it stays, the program's log says where it broke.",
             )
         return None
+
+    def _keep(self, job: Job) -> None:
+        if not kept(self.settings.history, job.plan.request.door):
+            return
+        try:
+            job.kept = self.history.begin(job)
+        except StorageError as error:  # a damaged history must not keep anyone from speaking
+            job.emit(Note(f"This take is not kept in the history. {error}"))
 
 
 def _begin_lexicon(folder: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from engines.api import (
     Capability,
     Controls,
     EngineContext,
+    Reference,
     Support,
     Utterance,
     Voice,
@@ -107,10 +110,34 @@ class ToneEngine:
         pass
 
 
-def install(patch: pytest.MonkeyPatch) -> type[ToneEngine]:
-    """A fresh ToneEngine as the registry's engine "tone"; gone after the test."""
-    fresh = {"gate": None, "failure": None, "chunks": 0, "left": 0}
-    engine = type("FreshToneEngine", (ToneEngine,), fresh)
+class CloningEngine(ToneEngine):
+    """Speaks in the pitch of the reference clip."""
+
+    capability = replace(ToneEngine.capability, title="Cloning tone", clones=True)
+    conditioning_version = "1"
+    conditioned = 0
+
+    def condition(
+        self, references: Sequence[Reference], *, device: str, cancel: CancelToken
+    ) -> dict[str, np.ndarray]:
+        cancel.raise_if_set()
+        type(self).conditioned += 1
+        clip = references[0]
+        spectrum = np.abs(np.fft.rfft(clip.samples))
+        loudest = np.fft.rfftfreq(clip.samples.size, 1 / clip.sample_rate)[spectrum.argmax()]
+        return {"frequency": np.array([loudest], np.float32)}
+
+    def speak(self, utterance: Utterance, voice: Voice, controls: ToneControls, **how: Any):
+        if voice.conditioning is not None:
+            heard = float(voice.conditioning["frequency"][0])
+            controls = controls.model_copy(update={"frequency": heard})
+        yield from super().speak(utterance, voice, controls, **how)
+
+
+def install(patch: pytest.MonkeyPatch, kind: type[ToneEngine] = ToneEngine) -> type[ToneEngine]:
+    """A fresh engine of that kind as the registry's engine "tone"; gone after the test."""
+    fresh = {"gate": None, "failure": None, "chunks": 0, "left": 0, "conditioned": 0}
+    engine = type("FreshToneEngine", (kind,), fresh)
     patch.setitem(registry.FAMILIES, "tone", "tests.fakes:unused")
     original = registry.engine_class
     patch.setattr(

@@ -11,7 +11,7 @@ from gradio.utils import get_upload_folder
 
 from engines.errors import StorageError, UnknownFormat
 from studio.captions import to_srt, to_vtt
-from studio.encode import Tags, encode_file, format_named
+from studio.encode import Format, Tags, encode_file, format_named
 from studio.jobs import SentenceTiming
 from studio.take import Take
 
@@ -29,15 +29,30 @@ def write(take: Take, what: str, format_name: str) -> Path:
         UnknownFormat: there is none of that name.
         StorageError: the disk is full.
     """
-    folder = Path(get_upload_folder()) / secrets.token_hex(16)
     text = take.sentence(0).text if len(take) else ""
+    tags = Tags(text, take.made_with["engine"], take.made_with["voice"])
+
+    def encode(path: Path, chosen: Format) -> None:
+        encode_file(path, chosen, take.sample_rate, take.blocks(), tags)
+
+    return write_file(text, what, format_name, encode, lambda: take.timings)
+
+
+def write_file(
+    text: str,
+    what: str,
+    format_name: str,
+    encode: Callable[[Path, Format], None],
+    timings: Callable[[], Sequence[SentenceTiming]],
+) -> Path:
+    """The same for whatever has sound and sentences; named after the beginning of its text."""
+    folder = Path(get_upload_folder()) / secrets.token_hex(16)
     name = _file_name(text)
     if what == "sound":
         chosen = format_named(format_name)
         path = folder / f"{name}.{chosen.extension}"
         _make(folder)
-        tags = Tags(text, take.made_with["engine"], take.made_with["voice"])
-        encode_file(path, chosen, take.sample_rate, take.blocks(), tags)
+        encode(path, chosen)
         return path
     if what not in CAPTIONS:
         raise UnknownFormat(
@@ -46,7 +61,7 @@ def write(take: Take, what: str, format_name: str) -> Path:
     path = folder / f"{name}.{what}"
     _make(folder)
     try:
-        path.write_text(CAPTIONS[what](take.timings), "utf-8")
+        path.write_text(CAPTIONS[what](timings()), "utf-8")
     except OSError as error:
         raise _not_written(path, error) from error
     return path

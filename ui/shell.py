@@ -13,8 +13,9 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import gradio as gr
 
 from studio.studio import Studio
+from ui import api
 from ui.desk import Desks
-from ui.tabs import devices, speak
+from ui.tabs import devices, history, models, speak, voices
 from ui.theme import theme
 
 STATIC = Path(__file__).parent / "static"
@@ -34,17 +35,24 @@ def build(studio: Studio) -> gr.Blocks:
         fill_width=True,
         delete_cache=(HOUR, CACHE_KEPT),
     ) as blocks:
+        api.build(studio, blocks)  # before the tabs, whose handlers would get its names
         gr.HTML(
             (STATIC / "header.html").read_text("utf-8"),
             js_on_load=(STATIC / "header.js").read_text("utf-8"),
             apply_default_css=False,
             elem_id="vv-header",
         )
-        with gr.Tabs(elem_id="vv-tabs"):
-            with gr.Tab("Speak", id="speak") as speak_tab:
-                speak.build(studio, desks)
-            with gr.Tab("Devices", id="devices") as devices_tab:
-                devices.build(studio, desks, devices_tab, speak_tab)
+        with gr.Tabs(elem_id="vv-tabs") as tabs:
+            with gr.Tab("Speak", id="speak"):
+                form = speak.build(studio, desks)
+            with gr.Tab("Voices", id="voices") as voices_tab:
+                voices.build(studio, blocks, voices_tab)
+            with gr.Tab("History", id="history") as history_tab:
+                history.build(studio, history_tab, tabs, form)
+            with gr.Tab("Models", id="models"):
+                models.build(studio, tabs)
+            with gr.Tab("Devices", id="devices"):
+                devices.build(studio, desks, tabs)
 
         def leave(visitor: gr.Request) -> None:
             desks.leave(visitor.session_hash)
@@ -53,15 +61,21 @@ def build(studio: Studio) -> gr.Blocks:
     return blocks
 
 
-def mount_options() -> dict[str, Any]:
-    """What `gr.mount_gradio_app` and `Blocks.launch` both take: looks, and what is not served."""
+def mount_options(most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+    """What `gr.mount_gradio_app` and `Blocks.launch` both take: looks, and what is not served.
+
+    Args:
+        most_bytes: of one uploaded file.
+    """
     return {
         "theme": theme(),
-        "css_paths": [STATIC / "style.css"],
+        "css_paths": [
+            STATIC / name for name in ("style.css", "history.css", "models.css", "voices.css")
+        ],
         "favicon_path": STATIC / "favicon.png",
         "head": (STATIC / "head.html").read_text("utf-8"),
         "allowed_paths": [],
-        "max_file_size": MOST_BYTES,
+        "max_file_size": most_bytes,
         "footer_links": [],
         "run_history": False,
         "ssr_mode": False,

@@ -14,6 +14,7 @@ from ui import choices, controls, export, view
 from ui.controls import ControlGroup
 from ui.desk import Desk, Desks
 from ui.examples import EXAMPLES
+from ui.owner import owner_of
 from ui.textfile import decode
 from ui.view import View
 
@@ -42,7 +43,7 @@ class Handlers:
         desk = self._desks.of(visitor.session_hash)
         form = _with_typed_seed(given, desk.seed)
         try:
-            yield from _shown(desk.speak(self._request(form)), form)
+            yield from _shown(desk.speak(self._request(form, visitor)), form)
         except VivavoceError as error:
             yield self._refused(desk, error)
 
@@ -53,7 +54,7 @@ class Handlers:
         try:
             number = _sentence_number(event._data["number"])
             text = desk.sentence_text(number)
-            request = self._request((text, *form[1:]))
+            request = self._request((text, *form[1:]), visitor)
             yield from _shown(desk.speak_again(number, request), form)
         except VivavoceError as error:
             yield self._refused(desk, error)
@@ -143,9 +144,36 @@ class Handlers:
         offered = gr.Dropdown(choices=choices.voices(voices, language), value=named)
         return language, offered, *values
 
-    # from a form to a request, and from presets to a form
+    # from a form to a request, and from requests and presets to a form
 
-    def _request(self, form: Sequence[Any]) -> SpeechRequest:
+    def fill(self, request: SpeechRequest) -> Outputs:
+        """A request that was spoken, put back into the form with its seed. Outputs: text, engine,
+        language, voice, device, preset, seed, keep, columns of controls, controls.
+
+        Raises:
+            UnknownEngine: there is no such engine any more.
+        """
+        engine, voice = str(request.engine), str(request.voice)
+        language = str(request.language).split("-")[0].lower()
+        _, _, devices, presets, *rest = self.choose_engine(engine)
+        columns = rest[: len(self._groups)]
+        offered = choices.voices(self._studio.voices(engine), language)
+        if voice not in (value for _, value in offered):
+            offered = [*offered, (voice, voice)]
+        return (
+            request.text,
+            engine,
+            language,
+            gr.Dropdown(choices=offered, value=voice),
+            devices,
+            presets,
+            str(request.seed),
+            True,
+            *columns,
+            *self._control_values(engine, request.controls),
+        )
+
+    def _request(self, form: Sequence[Any], visitor: gr.Request) -> SpeechRequest:
         text, engine, language, voice, device, seed, keep, *values = form
         return SpeechRequest(
             text=text,
@@ -155,6 +183,8 @@ class Handlers:
             device=None if device == choices.AUTO_DEVICE else device,
             controls=self._given(engine, values),
             seed=_whole(seed) if keep else None,  # type: ignore[arg-type]  # the studio checks it
+            owner=owner_of(self._studio, visitor),
+            door="page",
         )
 
     def _given(self, engine: str, values: Sequence[Any]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import gradio as gr
 
-from engines.errors import InvalidRequest, VivavoceError
 from studio.encode import FORMATS
+from ui import asked as asked_for
 from ui import view
 from ui.desk import Desks
 from ui.examples import EXAMPLES
@@ -53,24 +53,24 @@ def _server_functions(desks: Desks) -> tuple[Callable[[Any], dict[str, Any]], ..
         """16-bit little-endian samples, as base64."""
 
         def answer() -> dict[str, Any]:
-            take = desks.take(_text(asked, "take"))
+            take = desks.take(asked_for.text(asked, "take"))
             most = int(LONGEST_READ * take.sample_rate)
-            start, count = _number(asked, "start"), _number(asked, "count")
+            start, count = asked_for.number(asked, "start"), asked_for.number(asked, "count")
             return {"pcm": base64.b64encode(take.pcm(start, min(count, most))).decode()}
 
-        return _answered(answer)
+        return asked_for.answered(answer)
 
     def peaks(asked: Any) -> dict[str, Any]:
         def answer() -> dict[str, Any]:
-            take = desks.take(_text(asked, "take"))
-            return {"peaks": take.peaks(min(_number(asked, "bars"), MOST_BARS))}
+            take = desks.take(asked_for.text(asked, "take"))
+            return {"peaks": take.peaks(min(asked_for.number(asked, "bars"), MOST_BARS))}
 
-        return _answered(answer)
+        return asked_for.answered(answer)
 
     def sentences(asked: Any) -> dict[str, Any]:
         def answer() -> dict[str, Any]:
-            take = desks.take(_text(asked, "take"))
-            first, count = _number(asked, "first"), _number(asked, "count")
+            take = desks.take(asked_for.text(asked, "take"))
+            first, count = asked_for.number(asked, "first"), asked_for.number(asked, "count")
             last = min(len(take), first + min(count, MOST_SENTENCES))
             rows = [take.sentence(number) for number in range(first, last)]
             return {
@@ -86,27 +86,6 @@ def _server_functions(desks: Desks) -> tuple[Callable[[Any], dict[str, Any]], ..
                 ]
             }
 
-        return _answered(answer)
+        return asked_for.answered(answer)
 
     return read_sound, peaks, sentences
-
-
-def _answered(answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return answer()
-    except VivavoceError as error:
-        return {"alert": view.alert(error)}
-
-
-def _text(asked: Any, name: str) -> str:
-    value = asked.get(name) if isinstance(asked, dict) else None
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{name} was {value!r:.80}.", "It takes a text.")
-    return value
-
-
-def _number(asked: Any, name: str) -> int:
-    value = asked.get(name) if isinstance(asked, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidRequest(f"{name} was {value!r:.80}.", "It takes a whole number, at least 0.")
-    return value

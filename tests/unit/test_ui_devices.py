@@ -69,7 +69,9 @@ def running(desks, studio, tone):
 
 
 def test_with_nothing_in_work_it_says_so(handlers, studio) -> None:
-    page, timer = handlers.open(ME)
+    _, timer = handlers.chosen(ME, SimpleNamespace(value="Speak"))
+    assert not timer.active
+    page, timer = handlers.chosen(ME, SimpleNamespace(value="Devices"))
     assert timer.active
     assert "Nothing is being spoken" in page
     assert ("eSpeak NG needs none" in page) is not studio.settings.shared

@@ -19,7 +19,8 @@ element.addEventListener("click", (event) => {
   if (!button) return;
   const { cancel, unload } = button.dataset;
   if (cancel) trigger("cancel_job", { job: cancel });
-  if (unload) trigger("unload", { name: unload });
+  // not called unload: that is Gradio's own event, of a page that is closed
+  if (unload) trigger("dismiss", { name: unload });
 });
 """
 
@@ -32,9 +33,10 @@ class Handlers:
         self._desks = desks
         self._sampler = memory_plot.Sampler()
 
-    def open(self, visitor: gr.Request) -> tuple[str, gr.Timer]:
-        """Outputs: panel, timer."""
-        return self.look(visitor), gr.Timer(active=True)
+    def chosen(self, visitor: gr.Request, event: gr.SelectData) -> tuple[Any, gr.Timer]:
+        """Outputs: panel, timer. Called when any tab is chosen."""
+        here = event.value == "Devices"
+        return (self.look(visitor) if here else gr.skip()), gr.Timer(active=here)
 
     def look(self, visitor: gr.Request) -> str:
         if self._studio.settings.shared:
@@ -62,17 +64,16 @@ class Handlers:
         return tuple(job for job in jobs if self._desks.owns(visitor.session_hash, job))
 
 
-def build(studio: Studio, desks: Desks, here: gr.Tab, elsewhere: gr.Tab) -> None:
+def build(studio: Studio, desks: Desks, tabs: gr.Tabs) -> None:
     """The tab's widgets and what they do. Called inside the shell's Blocks.
 
     Args:
-        here: this tab. elsewhere: the other one, which ends the watching when it is chosen.
+        tabs: this one and the others: it is live only while it is looked at.
     """
     handlers = Handlers(studio, desks)
     panel = gr.HTML("", js_on_load=CLICKS, apply_default_css=False, elem_id="vv-devices")
     timer = gr.Timer(EVERY, active=False)
-    here.select(handlers.open, None, [panel, timer], **QUIET)
-    elsewhere.select(lambda: gr.Timer(active=False), None, timer, **QUIET)
+    tabs.select(handlers.chosen, None, [panel, timer], **QUIET)
     timer.tick(handlers.look, None, panel, **QUIET)
     panel.cancel_job(handlers.cancel, None, panel, **QUIET)
-    panel.unload(handlers.unload, None, panel, **QUIET)
+    panel.dismiss(handlers.unload, None, panel, **QUIET)

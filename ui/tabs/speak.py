@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -23,7 +23,14 @@ LONG: dict[str, Any] = {**QUIET, "concurrency_limit": None}
 CLICK_FILE = "() => document.querySelector('#vv-file').click()"
 
 
-def build(studio: Studio, desks: Desks) -> None:
+class SpeakForm(NamedTuple):
+    """What `Handlers.fill` fills in, for other tabs: its outputs in order."""
+
+    outputs: list[Any]
+    handlers: Handlers
+
+
+def build(studio: Studio, desks: Desks) -> SpeakForm:
     """The tab's widgets and what they do. Called inside the shell's Blocks."""
     engine = registry.DEFAULT_ENGINE
     parts: dict[str, Any] = {}
@@ -44,6 +51,10 @@ def build(studio: Studio, desks: Desks) -> None:
     handlers = Handlers(studio, desks, groups)
     _wire_speech(parts, handlers, groups)
     _wire_choices(parts, handlers, groups)
+    names = ("text", "engine", "language", "voice", "device", "preset", "seed", "keep")
+    tuned = [widget for group in groups for widget in group.widgets]
+    form = [*(parts[name] for name in names), *(group.column for group in groups), *tuned]
+    return SpeakForm(form, handlers)
 
 
 def _wire_speech(

@@ -1,0 +1,43 @@
+"""Weights from files: opened safely, renamed by a table, folded, loaded strictly."""
+
+from engines.checkpoint.files import (
+    FLOATS,
+    SAFE_TORCH,
+    SUFFIX,
+    bad_file,
+    convert,
+    inside,
+    opens_pth,
+    read,
+)
+from engines.checkpoint.keys import KeyMap
+from engines.checkpoint.weights import (
+    Report,
+    Wrong,
+    described,
+    examine,
+    fold,
+    load,
+    load_trainable,
+    published,
+)
+
+__all__ = [
+    "FLOATS",
+    "SAFE_TORCH",
+    "SUFFIX",
+    "KeyMap",
+    "Report",
+    "Wrong",
+    "bad_file",
+    "convert",
+    "described",
+    "examine",
+    "fold",
+    "inside",
+    "load",
+    "load_trainable",
+    "opens_pth",
+    "published",
+    "read",
+]

@@ -1,0 +1,92 @@
+"""The generator as stages: encode, flow, decoder, and render, which is flow and decoder in one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engines.espnet_vits.config import GeneratorConfig
+from engines.runtime.stage import Length, MapStage, Port
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from engines.espnet_vits.model import Generator
+
+TEXT, MEL, WAV = "T_text", "T_mel", "T_wav"
+
+
+def stages(generator: Generator, *, masks: bool = True) -> dict[str, MapStage]:
+    """
+    Args:
+        masks: the decoder masks padded frames, which costs time; leave it out for a runtime that
+            runs every length as it is.
+
+    Returns:
+        By name. `encode` gives the prior of the text and its durations; `expand` in `synthesis`
+        brings it to frames; `render` makes sound of them, or `flow` and `decoder` do so in two
+        steps.
+    """
+    from engines.espnet_vits.model import Decode, Encode, Flow, MaskedDecode, Render
+
+    config = generator.config
+    g = (Port("g", "float32", (1, config.condition, 1)),) if config.conditions else ()
+    prior = _prior(config)
+    lengths = {"mel_lengths": MEL}
+    z = Port("z", "float32", (1, config.hidden_channels, MEL))
+    mel_lengths = (Port("mel_lengths", "int64", (1,)),) if masks else ()
+    wav, out_len = (Port("wav", "float32", (1, WAV)),), {WAV: Length(MEL, scale=config.hop)}
+    return {
+        "encode": _encode(Encode(generator), config),
+        "flow": MapStage("flow", Flow(generator), (*prior, *g), (z,), lengths=lengths),
+        "decoder": MapStage(
+            "decoder",
+            MaskedDecode(generator) if masks else Decode(generator),
+            (z, *mel_lengths, *g),
+            wav,
+            out_len,
+            lengths if masks else {},
+        ),
+        "render": MapStage(
+            "render", Render(generator, masks=masks), (*prior, *g), wav, out_len, lengths
+        ),
+    }
+
+
+def _encode(module: nn.Module, config: GeneratorConfig) -> MapStage:
+    size = config.hidden_channels
+    shapes = {
+        "sid": Port("sid", "int64", (1,)),
+        "spembs": Port("spembs", "float32", (1, config.xvector)),
+        "lid": Port("lid", "int64", (1,)),
+    }
+    g = (Port("g", "float32", (1, config.condition, 1)),) if config.conditions else ()
+    return MapStage(
+        "encode",
+        module,
+        inputs=(
+            Port("ids", "int64", (1, TEXT)),
+            Port("text_lengths", "int64", (1,)),
+            Port("noise_dur", "float32", (1, 2, TEXT)),
+            Port("noise_scale_dur", "float32", ()),
+            Port("alpha", "float32", ()),
+            *(shapes[name] for name in config.conditions),
+        ),
+        outputs=(
+            Port("m", "float32", (1, size, TEXT)),
+            Port("logs", "float32", (1, size, TEXT)),
+            Port("durations", "int64", (1, TEXT)),
+            *g,
+        ),
+        lengths={"text_lengths": TEXT},
+    )
+
+
+def _prior(config: GeneratorConfig) -> tuple[Port, ...]:
+    frames = (1, config.hidden_channels, MEL)
+    return (
+        Port("m", "float32", frames),
+        Port("logs", "float32", frames),
+        Port("mel_lengths", "int64", (1,)),
+        Port("noise", "float32", frames),
+        Port("noise_scale", "float32", ()),
+    )

@@ -1,0 +1,122 @@
+"""HiFi-GAN: latent frames to a waveform by transposed convolutions and dilated residual blocks.
+
+B batch, C latent channels, G channels of the global condition, T frames, hop samples a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engines.nn.masks import length_mask, masked
+
+SLOPE = 0.1
+LAST_SLOPE = 0.01  # the original's, which left torch's default at its last activation
+
+
+def same_conv(channels: int, out: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
+    padding = (kernel - 1) // 2 * dilation
+    return nn.Conv1d(channels, out, kernel, padding=padding, dilation=dilation)
+
+
+class ResBlock(nn.Module):
+    def __init__(self, channels: int, kernel: int, dilations: Sequence[int]):
+        super().__init__()
+        self.convs1 = nn.ModuleList(same_conv(channels, channels, kernel, d) for d in dilations)
+        self.convs2 = nn.ModuleList(same_conv(channels, channels, kernel) for _ in dilations)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        for conv1, conv2 in zip(self.convs1, self.convs2, strict=True):
+            h = conv1(masked(functional.leaky_relu(x, SLOPE), mask))
+            x = conv2(masked(functional.leaky_relu(h, SLOPE), mask)) + x
+        return x
+
+
+class HiFiGan(nn.Module):
+    """
+    Args:
+        channels: C.
+        width: channels before the first upsampling; each halves them.
+        kernel: of the first and the last convolution.
+        scales: upsampling factors; their product is the hop.
+        resblocks: kernel and dilations of each block of a stage; their mean is taken.
+        condition: G, 0 where there is no global condition.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        kernel: int,
+        scales: Sequence[int],
+        resblocks: Sequence[tuple[int, Sequence[int]]],
+        condition: int = 0,
+    ):
+        super().__init__()
+        self.scales = tuple(scales)
+        self.kernel, self.shapes = kernel, tuple(resblocks)
+        self.conv_pre = same_conv(channels, width, kernel)
+        self.cond = nn.Conv1d(condition, width, 1) if condition > 0 else None
+        widths = [width // 2**i for i in range(len(scales) + 1)]
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose1d(
+                widths[i],
+                widths[i + 1],
+                2 * scale,
+                scale,
+                padding=scale // 2 + scale % 2,
+                output_padding=scale % 2,
+            )
+            for i, scale in enumerate(scales)
+        )
+        self.resblocks = nn.ModuleList(
+            ResBlock(each, size, dilations) for each in widths[1:] for size, dilations in resblocks
+        )
+        self.conv_post = same_conv(widths[-1], 1, kernel)
+
+    @property
+    def hop(self) -> int:
+        return prod(self.scales)
+
+    def forward(self, z: Tensor, g: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        """
+        Args:
+            z: [B, C, T].
+            g: [B, G, 1].
+            lengths: int64 [B]: true frames, where `z` is padded. What is real then comes out as
+                if there were no padding. Without padding leave it out: masks cost time.
+
+        Returns:
+            [B, 1, hop * T] in [-1, 1].
+        """
+        x = self.conv_pre(masked(z, _mask(lengths, z, 1)))
+        if self.cond is not None and g is not None:
+            x = x + self.cond(g)
+        blocks, size, hop = list(self.resblocks), len(self.shapes), 1
+        for i, (up, scale) in enumerate(zip(self.ups, self.scales, strict=True)):
+            x = up(masked(functional.leaky_relu(x, SLOPE), _mask(lengths, x, hop)))
+            hop *= scale
+            mask = _mask(lengths, x, hop)
+            total = blocks[i * size](x, mask)
+            for block in blocks[i * size + 1 : (i + 1) * size]:
+                total = total + block(x, mask)
+            x = total / size
+        x = functional.leaky_relu(x, LAST_SLOPE)
+        return torch.tanh(self.conv_post(masked(x, _mask(lengths, x, hop))))
+
+    def reach(self) -> int:
+        """Frames on each side beyond which nothing changes a frame's samples: how far the chunks
+        of a stream overlap."""
+        samples = self.kernel // 2  # at the rate of the output, then slower and slower
+        block = max((k // 2) * sum(d + 1 for d in dilations) for k, dilations in self.shapes)
+        for scale in reversed(self.scales):
+            samples = ceil((samples + block) / scale) + 1
+        return samples + self.kernel // 2
+
+
+def _mask(lengths: Tensor | None, x: Tensor, hop: int) -> Tensor | None:
+    return None if lengths is None else length_mask(lengths * hop, x.shape[-1], x.dtype)

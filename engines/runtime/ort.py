@@ -1,0 +1,107 @@
+"""Stages in ONNX Runtime, from the files that `engines.runtime.export` wrote. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engines.errors import BadCheckpoint, EngineFailure, UnsupportedRuntime
+from engines.runtime import threads
+from engines.runtime.buckets import Buckets, BucketTable
+from engines.runtime.device import ONNX_PROVIDERS
+from engines.runtime.padding import Padded
+from engines.runtime.stage import Bound, MapStage
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FIXED_KEY = "vivavoce.fixed"  # of the model's metadata: sizes of axes that it has one size for
+
+# float32 means float32: these would round it to 10 bits, and durations of phonemes with it
+PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+
+
+class OrtRuntime:
+    """Runs stages that were read from ONNX files.
+
+    Args:
+        device: "onnx", "onnx:cuda", "onnx:coreml" or "onnx:directml".
+        buckets: sizes to pad to. Without, every length runs as it is; providers that plan anew for
+            every shape (CoreML, DirectML) are quicker with them.
+
+    Raises:
+        UnsupportedRuntime: the installed ONNX Runtime lacks the device's provider.
+    """
+
+    dtype = "float32"  # of the files' inputs and outputs, whatever they compute in
+
+    def __init__(self, device: str = "onnx", *, buckets: BucketTable | None = None) -> None:
+        import onnxruntime
+
+        self.device = device
+        self._buckets = buckets or {}
+        self._provider = ONNX_PROVIDERS[device]
+        present = onnxruntime.get_available_providers()
+        if self._provider not in present:
+            raise self._unusable(f"It has {', '.join(present)}.")
+
+    def bind(self, stage: MapStage) -> Bound:
+        if stage.source is None:
+            raise EngineFailure(
+                f"Stage {stage.name} has no ONNX file.",
+                "ONNX Runtime reads its stages from such files.",
+                "Make them from the checkpoint with `python app.py convert DIR --to onnx`.",
+            )
+        session = self._session(stage.source)
+        metadata = session.get_modelmeta().custom_metadata_map
+        fixed = json.loads(metadata.get(FIXED_KEY, "{}"))
+        buckets = {**self._buckets, **{axis: Buckets([size]) for axis, size in fixed.items()}}
+        inputs = [port.name for port in stage.inputs]
+        outputs = [port.name for port in stage.outputs]
+
+        def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+            results: list[Any] = session.run(outputs, dict(zip(inputs, arrays, strict=True)))
+            return results
+
+        return Padded(stage, buckets, run)
+
+    def _session(self, file: Path) -> onnxruntime.InferenceSession:
+        import onnxruntime
+
+        chosen = threads.onnx_session_options()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = chosen.intra_op_num_threads
+        options.inter_op_num_threads = chosen.inter_op_num_threads
+        for key, value in chosen.config.items():
+            options.add_session_config_entry(key, value)
+        if self._provider == "DmlExecutionProvider":
+            options.enable_mem_pattern = False  # it refuses to start with them
+        try:
+            session = onnxruntime.InferenceSession(
+                file, options, [(self._provider, PROVIDER_OPTIONS.get(self._provider, {}))]
+            )
+        except (
+            onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+            onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
+            onnxruntime.capi.onnxruntime_pybind11_state.NoSuchFile,
+        ) as error:
+            raise BadCheckpoint(
+                f"{file} cannot be loaded: {str(error).splitlines()[0]:.200}",
+                "",
+                "Make it again from the checkpoint with `python app.py convert DIR --to onnx`.",
+            ) from error
+        if session.get_providers()[0] != self._provider:
+            # it goes on with the CPU where the provider's own libraries do not load
+            raise self._unusable("Its libraries do not load; the log above says which.")
+        return session
+
+    def _unusable(self, why: str) -> UnsupportedRuntime:
+        return UnsupportedRuntime(
+            f"The installed ONNX Runtime cannot use {self._provider}.",
+            why,
+            "Pick the device onnx, or install the package of ONNX Runtime for that hardware.",
+            param="device",
+        )

@@ -1,0 +1,168 @@
+"""Stages on torch_xla: one compiled graph for each bucket, none after the warm-up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engines.errors import StorageError
+from engines.runtime.buckets import MOST, BucketTable, combinations
+from engines.runtime.eager import module_of, to_dtype
+from engines.runtime.padding import Padded
+from engines.runtime.stage import Bound, MapStage
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger("vivavoce.xla")
+
+# Tracing is global state of the library: one thread at a time. It also guards the set-up below.
+_tracing = threading.Lock()
+_prepared = False
+
+
+class XlaRuntime:
+    """Compiles each stage once for every combination of its axes' buckets.
+
+    A graph is kept by what it computes, not by whose weights it takes: a model that left the device
+    and comes back compiles nothing.
+
+    Args:
+        device: "xla:0" …
+        dtype: what floats are computed in; the modules' weights are brought to it.
+        buckets: of every dynamic axis.
+        cache: folder for compiled graphs, made and kept private; not used on the CPU, for which
+            torch_xla writes such files but cannot read them.
+        budget: graphs that one stage may have.
+
+    Attributes:
+        recompiled: graphs that were compiled though their sizes had run before; 0 unless a stage's
+            graph depends on values.
+
+    Raises:
+        StorageError: the cache folder cannot be made, or is not this user's.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        dtype: str = "float32",
+        *,
+        buckets: BucketTable,
+        cache: Path,
+        budget: int = MOST,
+    ) -> None:
+        _prepare(cache)
+        self.device = device
+        self.dtype = dtype
+        self.recompiled = 0
+        self._buckets = buckets
+        self._budget = budget
+
+    def bind(self, stage: MapStage) -> Bound:
+        """Move the stage's module to the device; the graphs are compiled by `warm_up`.
+
+        Raises:
+            ValueError: an axis has no buckets, or there would be more graphs than the budget.
+        """
+        import torch
+        import torch_xla
+
+        graphs = len(list(combinations(stage, self._buckets)))
+        if graphs > self._budget:
+            raise ValueError(
+                f"stage {stage.name} would need {graphs} graphs for {', '.join(stage.axes())}, "
+                f"more than {self._budget}: give it fewer buckets or fewer axes"
+            )
+        module = module_of(stage).to(getattr(torch, self.dtype)).eval()
+        with _tracing:
+            module.to(self.device)
+
+        def trace(*inputs: torch.Tensor) -> list[torch.Tensor]:
+            scalars = [
+                each if port.shape else each.reshape(())
+                for each, port in zip(inputs, stage.inputs, strict=True)
+            ]
+            return [
+                each.to(getattr(torch, port.dtype))
+                for each, port in zip(module(*scalars), stage.outputs, strict=True)
+            ]
+
+        compiled = torch_xla.compile(
+            trace, full_graph=True, name=stage.name, max_different_graphs=graphs
+        )
+        return Padded(stage, self._buckets, self._watched(stage, compiled))
+
+    def _watched(
+        self, stage: MapStage, compiled: Callable[..., list[torch.Tensor]]
+    ) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+        """Runs a compiled stage, and says when that compiles."""
+        import torch
+
+        seen: set[tuple[tuple[int, ...], ...]] = set()
+
+        def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+            shapes = tuple(array.shape for array in arrays)
+            with _tracing, torch.no_grad():
+                start, before = time.perf_counter(), compile_count()
+                # a scalar of value 0 or 1 would become part of the graph, an array never does
+                inputs = (torch.from_numpy(np.atleast_1d(array)) for array in arrays)
+                outputs = compiled(*(to_dtype(each, self.dtype).to(self.device) for each in inputs))
+                fresh = compile_count() - before
+                results = [each.cpu().numpy() for each in outputs]  # waits here
+            if fresh and shapes in seen:
+                self.recompiled += fresh
+                log.error("%s was compiled again at %s: it depends on values", stage.name, shapes)
+            elif fresh:
+                log.info("%s at %s: %.1f s", stage.name, shapes, time.perf_counter() - start)
+            seen.add(shapes)
+            return results
+
+        return run
+
+
+def compile_count() -> int:
+    """Graphs that this process has compiled so far."""
+    import torch_xla.debug.metrics as metrics
+
+    data = metrics.metric_data("CompileTime")
+    return 0 if data is None else int(data[0])
+
+
+def _prepare(cache: Path) -> None:
+    """Point torch_xla at the cache, once, before it looks at its device."""
+    global _prepared
+    with _tracing:
+        if _prepared:
+            return
+        import torch_xla.runtime
+
+        # asked by name: to ask the library would start the device, too early for a cache
+        if os.environ.get("PJRT_DEVICE", "").upper() == "CPU":
+            log.info("compiled graphs are not kept: torch_xla cannot read them back on the CPU")
+        else:
+            _make_private(cache)
+            torch_xla.runtime.initialize_cache(str(cache), readonly=False)
+        _prepared = True
+
+
+def _make_private(folder: Path) -> None:
+    """A folder of this user alone: what lies in it is run."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.is_symlink() or (hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()):
+            raise PermissionError("it belongs to somebody else or is a link")
+        folder.chmod(0o700)
+    except OSError as error:
+        raise StorageError(
+            f"The folder {folder} for compiled graphs cannot be used: {error}.",
+            "It has to be a folder of this user alone.",
+            "Remove it or correct its rights.",
+        ) from error

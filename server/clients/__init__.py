@@ -1,0 +1,1 @@
+"""Dialects of programs that speak through other servers than OpenAI's."""

@@ -1,0 +1,1 @@
+"""Who may come in: names, keys, foreign pages, rates. It stands outside of everything else."""

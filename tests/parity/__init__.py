@@ -1,0 +1,1 @@
+"""Replays a family's reference cases: `python -m tests.parity FAMILY DIR`."""
