@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from engines import errors
 from engines.errors import InvalidRequest, VivavoceError
 from studio.history import NoSound, TakeUnfinished, UnknownTake
+from studio.models.errors import BadCatalogue, DownloadFailed, Offline
 
 log = logging.getLogger("vivavoce.server")
 
@@ -149,6 +150,9 @@ STATUS: dict[type[VivavoceError], int] = {
     errors.BadLexicon: 500,
     errors.BadPreset: 500,
     errors.BadCheckpoint: 500,
+    BadCatalogue: 500,
+    DownloadFailed: 502,
+    Offline: 503,
     AddressInUse: 500,
     ShareFailed: 500,
     errors.MissingDependency: 501,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from engines.checkpoint import bad_file, inside
 from engines.errors import BadCheckpoint
+from engines.nn.reach import hifigan_reach
 
 LARGEST_YAML = 16 << 20  # bytes; published ones have some thousand lines
 BLANK, UNKNOWN = 0, 1  # ids of <blank>, which is padding, and <unk>
@@ -82,6 +83,18 @@ class GeneratorConfig(BaseModel):
     def hop(self) -> int:
         """Samples a latent frame."""
         return prod(self.decoder_upsample_scales)
+
+    @property
+    def resblocks(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Kernel and dilations of each of the decoder's residual blocks."""
+        kernels, dilations = self.decoder_resblock_kernel_sizes, self.decoder_resblock_dilations
+        return tuple(zip(kernels, dilations, strict=True))
+
+    @property
+    def reach(self) -> int:
+        """Frames by which chunks for the decoder overlap on each side."""
+        kernel, scales = self.decoder_kernel_size, self.decoder_upsample_scales
+        return hifigan_reach(kernel, scales, self.resblocks)
 
     @property
     def speakers(self) -> int:

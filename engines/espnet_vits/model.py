@@ -75,13 +75,7 @@ class Generator(nn.Module):
             config.decoder_channels,
             config.decoder_kernel_size,
             config.decoder_upsample_scales,
-            list(
-                zip(
-                    config.decoder_resblock_kernel_sizes,
-                    config.decoder_resblock_dilations,
-                    strict=True,
-                )
-            ),
+            config.resblocks,
             condition,
         )
         self.posterior_encoder = _posterior_encoder(config) if posterior else None

@@ -6,7 +6,7 @@ B batch, C latent channels, G channels of the global condition, T frames, hop sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, prod
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class HiFiGan(nn.Module):
     ):
         super().__init__()
         self.scales = tuple(scales)
-        self.kernel, self.shapes = kernel, tuple(resblocks)
+        self.blocks = len(resblocks)
         self.conv_pre = same_conv(channels, width, kernel)
         self.cond = nn.Conv1d(condition, width, 1) if condition > 0 else None
         widths = [width // 2**i for i in range(len(scales) + 1)]
@@ -96,7 +96,7 @@ class HiFiGan(nn.Module):
         x = self.conv_pre(masked(z, _mask(lengths, z, 1)))
         if self.cond is not None and g is not None:
             x = x + self.cond(g)
-        blocks, size, hop = list(self.resblocks), len(self.shapes), 1
+        blocks, size, hop = list(self.resblocks), self.blocks, 1
         for i, (up, scale) in enumerate(zip(self.ups, self.scales, strict=True)):
             x = up(masked(functional.leaky_relu(x, SLOPE), _mask(lengths, x, hop)))
             hop *= scale
@@ -107,15 +107,6 @@ class HiFiGan(nn.Module):
             x = total / size
         x = functional.leaky_relu(x, LAST_SLOPE)
         return torch.tanh(self.conv_post(masked(x, _mask(lengths, x, hop))))
-
-    def reach(self) -> int:
-        """Frames on each side beyond which nothing changes a frame's samples: how far the chunks
-        of a stream overlap."""
-        samples = self.kernel // 2  # at the rate of the output, then slower and slower
-        block = max((k // 2) * sum(d + 1 for d in dilations) for k, dilations in self.shapes)
-        for scale in reversed(self.scales):
-            samples = ceil((samples + block) / scale) + 1
-        return samples + self.kernel // 2
 
 
 def _mask(lengths: Tensor | None, x: Tensor, hop: int) -> Tensor | None:

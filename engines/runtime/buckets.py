@@ -23,6 +23,8 @@ class TooLong(BadText):
         largest: what it may be.
     """
 
+    code = "too_long"
+
     def __init__(self, stage: str, axis: str, size: int, largest: int) -> None:
         super().__init__(
             f"{axis} of {stage} is {size}.",

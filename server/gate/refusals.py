@@ -38,7 +38,7 @@ async def send_refusal(error: VivavoceError, send: Send, *, page: bool) -> None:
     else:
         body = json.dumps({"error": error_object(error, shared=False)}).encode()
         headers["Content-Type"] = "application/json"
-    if status in (408, 413):  # the rest of the body must not be taken for a request
+    if status == 408:  # else uvicorn goes on waiting for the rest
         headers["Connection"] = "close"
     await send_answer(send, status, body, headers)
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from studio.history.store import TakeStore, process_start
 log = logging.getLogger("vivavoce.history")
 
 REST = 0.5  # seconds between two rounds, so that a burst of takes is dealt with together
+SWEEP_AFTER = 10.0  # seconds from the start, when the program has come up
 SWEEP_REST = 0.01  # seconds between two folders
 BATCH = 100  # takes that make room at a time
 COMPARED = 30.0  # seconds of a take that are compared with the reference
@@ -81,15 +83,19 @@ class Keeper:
             self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        self._guarded(lambda: self.sweep(SWEEP_REST))
         chores = (self.mark_late, self.clear_doomed, self.make_room, self._index.catch_up,
                   self.compare)  # fmt: skip
+        sweep_at = time.monotonic() + SWEEP_AFTER
         while not self._stopping.is_set():
-            self._wanted.wait()
-            self._wanted.clear()
-            for chore in chores:
-                if not self._stopping.is_set():
-                    self._guarded(chore)
+            self._wanted.wait(max(0.0, sweep_at - time.monotonic()) if sweep_at else None)
+            if self._wanted.is_set():
+                self._wanted.clear()
+                for chore in chores:
+                    if not self._stopping.is_set():
+                        self._guarded(chore)
+            elif sweep_at and not self._stopping.is_set():
+                sweep_at = 0.0
+                self._guarded(lambda: self.sweep(SWEEP_REST))
             self._stopping.wait(REST)
 
     def _guarded(self, work: Callable[[], object]) -> None:

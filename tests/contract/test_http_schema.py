@@ -16,7 +16,7 @@ from studio.studio import Studio
 from tests import fakes
 from tests.servers import served
 
-MODES = {GenerationMode.POSITIVE: 10, GenerationMode.NEGATIVE: 10}  # requests to each operation
+MODES = {GenerationMode.POSITIVE: 6, GenerationMode.NEGATIVE: 6}  # requests to each operation
 LEFT_OUT = {
     # the description cannot say which voices, presets and ids there are, nor what can be spoken
     "positive_data_acceptance": {"enabled": False},

@@ -43,6 +43,7 @@ class Replayer:
         self.release = cache(lambda name: open_release(folder / name))
         self.generator = cache(lambda name: load_generator(self.release(name), posterior=True))
         self._bound = cache(self._bind_stages)
+        self._parts: dict[object, Bound] = {}
 
     def handler(self, stage: str) -> Handler | str | None:
         if stage in self._training.handlers:
@@ -55,12 +56,18 @@ class Replayer:
         made = stages(self.generator(name), masks=self._runtime.pads)
         return _Lazy(lambda stage: self._runtime.bind(made[stage]))
 
-    def _run(self, case: Case, module: nn.Module, inputs: Arrays, *names: str) -> dict[str, Any]:
-        """One module as a stage of its own, whose every axis has the size of the case."""
+    def _run(
+        self, case: Case, module: nn.Module, inputs: Arrays, *names: str, variant: object = None
+    ) -> Arrays:
+        """One module as a stage of its own, whose every axis has the size of the case; it is
+        bound once for cases of the same sizes and variant."""
         ports = tuple(Port(key, str(each.dtype), each.shape) for key, each in inputs.items())
         outputs = tuple(Port(name, "float32", case.expected[name].shape) for name in names)
-        stage = MapStage(case.stage, module, ports, outputs)
-        return self._runtime.bind(stage)(**inputs)
+        key = (case.checkpoint, case.stage, ports, variant)
+        if key not in self._parts:
+            stage = MapStage(case.stage, module, ports, outputs)
+            self._parts[key] = self._runtime.bind(stage)
+        return self._parts[key](**inputs)
 
     def _do_text_encoder(self, case: Case) -> Arrays:
         encoder = self.generator(case.checkpoint).text_encoder
@@ -109,7 +116,7 @@ class Replayer:
         names = ("inputs", "unnormalized_widths", "unnormalized_heights")
         inputs = _ordered(case, *names, "unnormalized_derivatives")
         part = Part(nn.Identity(), lambda _, *given: spline(*given, inverse=inverse))
-        return self._run(case, part, inputs, "outputs", "logabsdet")
+        return self._run(case, part, inputs, "outputs", "logabsdet", variant=inverse)
 
     def _do_generate_path(self, case: Case) -> Arrays:
         mask = case.inputs["attn_mask"]

@@ -130,6 +130,7 @@ def test_two_takes_are_heard_in_turn_at_the_same_position(page) -> None:
         }"""
     )
     assert after == pytest.approx(before, abs=0.1) and turn(page, "heard") == 1
+    page.wait_for("window.vivavoceHistory.turn.sides[0].gain.gain.value === 0")
     loud = [
         page.tab.evaluate(f"({LOUDEST})(window.vivavoceHistory.turn.sides[{side}].gain)")
         for side in (0, 1)

@@ -11,9 +11,9 @@ import pytest
 
 from engines.errors import StorageError
 from server.answers import ErrorAnswer
+from server.errors import NotLoggedIn, TooMany
 from server.gate import access as module
 from server.gate import passwords
-from server.errors import NotLoggedIn, TooMany
 from server.gate.access import HASHES_AT_ONCE, Access, kept_token
 from server.gate.passwords import BadLogin, Keys, Users, read_key, read_user, read_users_file
 from server.gate.sessions import (

@@ -108,7 +108,6 @@ def test_a_body_has_a_longest_length_by_its_type(content_type, limit) -> None:
     for content in (b"x" * (limit + 1), iter([b"x" * limit, b"x"])):
         answer = program.post("/gradio_api/upload", content=content, headers=headers)
         assert answer.status_code == 413
-        assert answer.headers["connection"] == "close"
         assert ErrorAnswer.model_validate(answer.json()).error.code == "request_too_large"
 
 
@@ -148,7 +147,7 @@ def test_a_body_that_is_given_up_gets_408(monkeypatch) -> None:
 
     monkeypatch.setattr(Body, "receive", lambda self: never())
     answer = client().post("/v1/audio/speech", json={})
-    assert answer.status_code == 408
+    assert answer.status_code == 408 and answer.headers["connection"] == "close"
     assert ErrorAnswer.model_validate(answer.json()).error.code == "request_timeout"
 
 

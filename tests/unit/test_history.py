@@ -435,6 +435,17 @@ def test_files_without_a_take_are_swept(folder) -> None:
     history.close()
 
 
+def test_they_are_swept_by_itself_once_the_program_has_come_up(folder, monkeypatch) -> None:
+    monkeypatch.setattr("studio.history.retention.SWEEP_AFTER", 0.05)
+    stray = folder / "audio" / "zz" / "zzzz.wav"
+    stray.parent.mkdir(parents=True)
+    history = History(folder)
+    stray.write_bytes(b"x")
+    os.utime(stray, (time.time() + 5, time.time() + 5))
+    wait_until(lambda: not stray.exists(), "it was swept")
+    history.close()
+
+
 def test_what_was_to_be_deleted_when_the_program_ended_is(folder, monkeypatch) -> None:
     history = History(folder, tend=False)
     take = made(history)

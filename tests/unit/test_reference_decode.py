@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import socket
 import struct
+import subprocess
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,8 +197,6 @@ def test_what_can_be_read_of_a_clip_that_breaks_off_is_kept(name, voice, tmp_pat
 
 @pytest.mark.parametrize("codec", ["h264", "mpeg4"])
 def test_a_video_without_sound_is_refused(codec, tmp_path) -> None:
-    import subprocess
-
     target = tmp_path / "silent.mp4"
     source = ("-f", "lavfi", "-i", "testsrc=d=1:r=5:s=64x64")
     subprocess.run((readers._ffmpeg(), "-v", "error", *source, "-c:v", codec, target), check=True)
@@ -220,7 +220,9 @@ def test_without_ffmpeg_it_says_what_needs_none(voice, tmp_path, monkeypatch) ->
 
 def playlists(target: str) -> dict[str, bytes]:
     return {
-        "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{target}\n".encode(),
+        "m3u8": (
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{target}\n#EXT-X-ENDLIST\n"
+        ).encode(),
         "concat": f"ffconcat version 1.0\nfile '{target}'\n".encode(),
         "pls": f"[playlist]\nFile1={target}\n".encode(),
         "dash": (
@@ -253,6 +255,29 @@ def test_a_playlist_opens_no_address(kind) -> None:
             readers.FfmpegSource(data, patience=20)
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def plays(what: str, folder: Path, *options: str) -> bool:
+    """Whether ffmpeg itself plays a file of a folder, with options for its input."""
+    command = (readers._ffmpeg(), "-v", "error", *options, "-i", what, "-f", "null", "-")
+    return subprocess.run(command, cwd=folder, capture_output=True, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["m3u8", "concat"])
+def test_the_list_of_demuxers_alone_keeps_ffmpeg_from_a_playlist(kind, voice, tmp_path) -> None:
+    (tmp_path / "secret.aac").write_bytes(encoded(voice, "aac", tmp_path))
+    (tmp_path / "list.m3u8").write_bytes(playlists("secret.aac")[kind])
+    assert plays("list.m3u8", tmp_path), "the playlist is a real one"
+    at = readers.GUARDS.index("-format_whitelist")
+    assert not plays("list.m3u8", tmp_path, *readers.GUARDS[at : at + 2])
+    assert plays("secret.aac", tmp_path, *readers.GUARDS[at : at + 2])
+
+
+def test_the_list_of_protocols_alone_keeps_ffmpeg_from_files(voice, tmp_path) -> None:
+    (tmp_path / "secret.wav").write_bytes(to_file(voice))
+    at = readers.GUARDS.index("-protocol_whitelist")
+    assert plays("secret.wav", tmp_path)
+    assert not plays("secret.wav", tmp_path, *readers.GUARDS[at : at + 2])
 
 
 # anything at all

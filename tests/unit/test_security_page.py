@@ -18,7 +18,7 @@ def promises() -> list[tuple[str, list[str]]]:
     return [(promise, re.findall(r"`([^`]+)`", held)) for promise, held in rows[2:]]
 
 
-def tests_there_are() -> set[str]:
+def all_tests() -> set[str]:
     """`file::function` of every test."""
     return {
         f"{file.name}::{node.name}"
@@ -29,7 +29,7 @@ def tests_there_are() -> set[str]:
 
 
 def test_every_promise_is_held_by_tests_that_exist() -> None:
-    listed, there = promises(), tests_there_are()
+    listed, there = promises(), all_tests()
     assert len(listed) > 20
     for promise, held in listed:
         assert held, f"nothing holds: {promise}"

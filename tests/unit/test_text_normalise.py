@@ -73,6 +73,7 @@ ENGLISH = {
     "20 °C, -5°F": "twenty degrees Celsius, minus five degrees Fahrenheit",
     "60 km/h": "sixty kilometers per hour",
     "10 MB": "ten megabytes",
+    f"{10**30} %": f"one{30 * ' zero'} percent",
     "5K run": "five K run",
     # identifiers
     "call 555-1234": "call five five five, one two three four",

@@ -36,9 +36,12 @@ def event(**data: Any) -> SimpleNamespace:
     return SimpleNamespace(_data=data)
 
 
-@pytest.fixture(params=[False, True], ids=["own", "shared"])
+WHOSE = pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"], indirect=True)
+
+
+@pytest.fixture
 def shared(request) -> bool:
-    return request.param
+    return getattr(request, "param", False)
 
 
 @pytest.fixture
@@ -277,6 +280,7 @@ def test_clips_that_wait_take_no_more_memory_than_allowed(clips, upload, studio,
 # keeping it
 
 
+@WHOSE
 def test_a_clip_becomes_a_voice(studio, clips, visits, clip, shared) -> None:
     take(clips, clip)
     prepared = visits.of("me").draft.prepared
@@ -319,7 +323,7 @@ def test_nothing_is_stored_before_all_is_given(
     take(clips, clip)
     form = list(FORM)
     form[place] = value
-    (*_,) = outputs = clips.save(ME, *form)
+    outputs = clips.save(ME, *form)
     assert message in outputs[2]
     assert "role='alert'" in outputs[2]
     assert visits.of("me").draft is not None, "the clip stays for another try"
@@ -452,6 +456,7 @@ def clip_again(path: str) -> str:
     return path
 
 
+@WHOSE
 def test_others_see_and_touch_nothing_of_mine(lists, saved, shared) -> None:
     if not shared:
         assert names(lists.open(OTHER)) == ["Ann"], "on one's own machine there is one owner"
@@ -468,6 +473,7 @@ def test_others_see_and_touch_nothing_of_mine(lists, saved, shared) -> None:
     assert names(lists.open(ME)) == ["Ann"]
 
 
+@WHOSE
 def test_a_damaged_library_is_told_and_left(studio, lists, shared, tmp_path) -> None:
     (tmp_path / "voices").mkdir(exist_ok=True)
     (tmp_path / "voices" / "voices.sqlite").write_bytes(b"no database" * 1000)
@@ -499,7 +505,7 @@ def test_without_an_engine_that_clones_it_says_so_kindly(lists, saved) -> None:
 
 
 def test_a_voice_is_tried_with_every_engine_that_clones(lists, saved, monkeypatch) -> None:
-    cloner = fakes.install(monkeypatch, clones=True)
+    cloner = fakes.install(monkeypatch, fakes.CloningEngine)
     panel = lists.look(ME, event(open=saved))["panel"]
     assert "data-engine='tone'" in panel
     assert "No engine" not in panel
@@ -515,7 +521,7 @@ def test_a_voice_is_tried_with_every_engine_that_clones(lists, saved, monkeypatc
 
 
 def test_closing_the_player_stops_the_speech(lists, saved, monkeypatch, studio) -> None:
-    cloner = fakes.install(monkeypatch, clones=True)
+    cloner = fakes.install(monkeypatch, fakes.CloningEngine)
     cloner.gate = threading.Event()
     speaking = lists.speak(ME, event(voice=saved, engine="tone", text="One two."))
     assert next(speaking)["said"] == "Speaking …"

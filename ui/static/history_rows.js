@@ -4,8 +4,10 @@
 
 function drawRows(takes) {
   const rows = takes.map((take) => rowOf(take.id) || newRow(take.id));
-  const same = rows.length === list.children.length && rows.every((row, i) => row === list.children[i]);
-  if (!same) list.replaceChildren(...rows);
+  for (const row of [...list.children]) if (!rows.includes(row)) row.remove();
+  rows.forEach((row, i) => {
+    if (list.children[i] !== row) list.insertBefore(row, list.children[i] || null);
+  });
   takes.forEach((take, i) => fillRow(rows[i], take));
   if (current && !takeOf(current.id)) {
     player.pause();

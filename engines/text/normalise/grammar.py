@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import lru_cache
 
 from babel import Locale
@@ -91,16 +91,19 @@ class Grammar:
         Args:
             unit: CLDR's identifier, such as "length-kilometer".
         """
-        written = format_decimal(amount.value, locale=self.locale)
-        for length in ("long", "short"):
-            try:
-                phrase = format_unit(amount.value, unit, length, locale=self.locale)
-            except UnknownUnitError:
+        # babel rounds, which a context shorter than the number refuses
+        with localcontext() as context:
+            context.prec = max(context.prec, len(amount.integer) + len(amount.fraction) + 3)
+            written = format_decimal(amount.value, locale=self.locale)
+            for length in ("long", "short"):
+                try:
+                    phrase = format_unit(amount.value, unit, length, locale=self.locale)
+                except UnknownUnitError:
+                    return None
+                if unit not in phrase:  # babel falls back to the identifier itself
+                    break
+            else:
                 return None
-            if unit not in phrase:  # babel falls back to the identifier itself
-                break
-        else:
-            return None
         phrase = " ".join(phrase.split())
         written = " ".join(written.split())
         noun = phrase.replace(written, "").strip()

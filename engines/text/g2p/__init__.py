@@ -1,0 +1,1 @@
+"""Words to phonemes, language by language, as published models were trained."""
