@@ -19,6 +19,7 @@ from engines.checkpoint.weights import (
     fold,
     load,
     load_trainable,
+    on_meta,
     published,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "inside",
     "load",
     "load_trainable",
+    "on_meta",
     "opens_pth",
     "published",
     "read",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +173,25 @@ def published(module: nn.Module, keys: KeyMap) -> dict[str, str]:
         key = name if found is None else f"{found[0]}_{'gv'[found[1]]}"
         names[keys.published(key)] = name
     return names
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Modules that are built here get no memory and no random start: their weights come from a
+    file. Drawing on the meta device would import torch's compiler, which takes seconds."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Undrawn(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if getattr(func, "__name__", "") in ("uniform_", "normal_"):
+                return args[0] if args else kwargs["tensor"]
+            return func(*args, **(kwargs or {}))
+
+    with torch.device("meta"), Undrawn():
+        yield
 
 
 def described(shapes: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from engines.checkpoint import (
     examine,
     load,
     load_trainable,
+    on_meta,
     read,
 )
 from engines.espnet_vits.config import (
@@ -70,12 +71,10 @@ def load_generator(release: Release, *, posterior: bool = False, trust: bool = F
     Raises:
         BadCheckpoint: the weights are missing, damaged, or do not fit the configuration.
     """
-    import torch
-
     from engines.espnet_vits.model import Generator
 
     state = generator_state(read(release.meta.weights, trust=trust))
-    with torch.device("meta"):
+    with on_meta():
         generator = Generator(release.config.generator, posterior=posterior)
     keys = generator_keys(release.config.generator, posterior=posterior)
     load(generator, state, keys, str(release.meta.weights))
@@ -88,8 +87,6 @@ def load_for_training(release: Release, *, trust: bool = False) -> tuple[Generat
     Raises:
         BadCheckpoint: as `load_generator`, or the discriminator is not known here.
     """
-    import torch
-
     from engines.espnet_vits.discriminator import Discriminator
     from engines.espnet_vits.model import Generator
     from engines.espnet_vits.training_config import training_config
@@ -97,7 +94,7 @@ def load_for_training(release: Release, *, trust: bool = False) -> tuple[Generat
     file = str(release.meta.weights)
     state = read(release.meta.weights, trust=trust)
     params = training_config(release.config, release.meta.config).discriminator_params
-    with torch.device("meta"):
+    with on_meta():
         generator = Generator(release.config.generator, posterior=True)
         discriminator = Discriminator(params)
     keys = generator_keys(release.config.generator, posterior=True)
@@ -120,14 +117,12 @@ def examine_manifest(
     Args:
         shapes: by published name, `{"shape": [...], "dtype": "float32"}`.
     """
-    import torch
-
     from engines.espnet_vits.discriminator import Discriminator
     from engines.espnet_vits.model import Generator
 
     state = described(shapes)
     judged = {key: each for key, each in state.items() if key.startswith(DISCRIMINATOR)}
-    with torch.device("meta"):
+    with on_meta():
         models = Generator(generator, posterior=True), Discriminator(training.discriminator_params)
     keys = generator_keys(generator, posterior=True)
     report = examine(models[0], generator_state(state), keys, file)
