@@ -36,6 +36,9 @@ class EagerRuntime:
         """Move the stage's module to the device, in the dtype, and make it callable."""
         import torch
 
+        if self.device.startswith("cuda") and self.dtype == "float32":
+            # cuDNN would round convolutions to 10 bits, and durations of phonemes with them
+            torch.backends.cudnn.allow_tf32 = False
         module = module_of(stage).to(self.device, getattr(torch, self.dtype)).eval()
 
         def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
