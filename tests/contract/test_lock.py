@@ -21,7 +21,13 @@ LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-xla.txt")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 PARTS = ("app.py", "commands", "engines", "server", "studio", "ui")
 OURS = {"app", "bench", "commands", "docs", "engines", "server", "studio", "tests", "ui"}
-OPTIONAL = {"spaces"}  # there on a Space alone, and used only where it is
+OPTIONAL = {
+    "spaces",  # there on a Space alone, and used only where it is
+    "torch_xla",  # in its own environment
+    "jaconv",  # Japanese and Mandarin: the message says what to install
+    "pyopenjtalk",
+    "pypinyin",
+}
 
 
 def entries(name: str) -> list[Requirement]:

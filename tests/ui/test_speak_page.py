@@ -192,7 +192,7 @@ def test_a_dropped_file_becomes_the_text(page) -> None:
     assert "no plain text" in page.alert()
     assert page.text == "Grüße aus Köln."
     page.drop(b"a" * 5_000_000)
-    page.wait_for("/maximum allowed size/.test(document.body.innerText)")
+    page.wait_for("/5,000,000 bytes/.test(document.querySelector('.vv-alert').innerText)")
     assert page.text == "Grüße aus Köln."
 
 
