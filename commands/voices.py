@@ -75,7 +75,7 @@ def _voices(studio: Studio, engine: str | None, language: str | None) -> Rows:
         for voice in voices
         if language is None or _speaks(voice, language)
     ]
-    if not rows:
+    if not rows and language is not None:
         raise _unspoken(language, voices)
     return rows
 

@@ -87,6 +87,7 @@ class Voice:
 
     Attributes:
         reference: id of the voice profile that it was cloned from; "" where it was not.
+        sample_rate: Hz; 0 where it is the engine's.
         conditioning: what the engine's `condition` gave for that profile.
     """
 
@@ -97,6 +98,7 @@ class Voice:
     gender: Literal["female", "male", ""] = ""
     tags: tuple[str, ...] = ()
     reference: str = ""
+    sample_rate: int = 0
     conditioning: Mapping[str, np.ndarray] | None = field(default=None, compare=False, repr=False)
 
 
@@ -164,11 +166,13 @@ class AudioChunk:
         samples: float32 [T], mono, in [-1, 1].
         sample_rate: Hz.
         words: words that end in this chunk, times counted from the start of the utterance.
+        notes: what a user should know but what stops nothing, such as signs left unspoken.
     """
 
     samples: np.ndarray
     sample_rate: int
     words: tuple[WordTime, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from engines.errors import UnknownEngine
 
 FAMILIES: dict[str, str] = {
     "espeak": "engines.espeak.engine:EspeakEngine",
+    "espnet_vits": "engines.espnet_vits.engine:EspnetVitsEngine",
 }
 
 DEFAULT_ENGINE = "espeak"

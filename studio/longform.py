@@ -31,6 +31,7 @@ def speak(
     for message in (*plan.notes, *_unheard(plan, engine, lexicon)):
         job.emit(Note(message))
     master = Master(plan.sample_rate, delivery)
+    told: set[str] = set()
     index = 0
     for utterance in utterances(
         plan.text, plan.language, lexicon=lexicon, capability=engine.capability
@@ -38,7 +39,7 @@ def speak(
         index = utterance.index
         job.cancel_token.raise_if_set()
         job.emit(SentenceStarted(utterance))
-        for samples in _utterance_sound(job, engine, voice, master, utterance):
+        for samples in _utterance_sound(job, engine, voice, master, utterance, told):
             _emit_sound(job, samples, index)
         samples, timing = master.end()
         _emit_sound(job, samples, index)
@@ -57,7 +58,12 @@ def _unheard(plan: Plan, engine: Engine, lexicon: Lexicon) -> Iterator[str]:
 
 
 def _utterance_sound(
-    job: Job, engine: Engine, voice: Voice, master: Master, utterance: Utterance
+    job: Job,
+    engine: Engine,
+    voice: Voice,
+    master: Master,
+    utterance: Utterance,
+    told: set[str],
 ) -> Iterator[np.ndarray]:
     yield master.begin(utterance)
     if not utterance.spoken.strip():  # a pause, or marks such as * * * that nobody reads out
@@ -76,6 +82,10 @@ def _utterance_sound(
     with contextlib.closing(chunks):  # type: ignore[type-var]
         for chunk in chunks:
             job.cancel_token.raise_if_set()
+            for note in chunk.notes:
+                if note not in told:  # once, however many sentences it concerns
+                    told.add(note)
+                    job.emit(Note(note))
             yield master.push(chunk)
 
 

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from engines import registry
 from engines.api import Capability, Engine, SpeechRequest, Voice
 from engines.controls import validate
-from engines.errors import BadControl, BadText, UnknownLanguage, UnsupportedRuntime
+from engines.errors import (
+    BadControl,
+    BadText,
+    UnknownLanguage,
+    UnknownVoice,
+    UnsupportedRuntime,
+)
 from engines.runtime import device as devices
 from engines.text import clean
 from studio.cloning import Cloning
@@ -69,7 +75,7 @@ class Router:
             device=device,
             controls=validate(engine.controls, values),
             seed=_seed(request.seed),
-            sample_rate=capability.sample_rate,
+            sample_rate=voice.sample_rate or capability.sample_rate,
             notes=notes + device_note,
         )
 
@@ -155,6 +161,13 @@ def _voice(engine: Engine, voice_id: str | None, language: str | None) -> Voice:
                 param="language",
             )
         return voice
+    if not voices:
+        raise UnknownVoice(
+            f"{engine.capability.title} has no voices here: none of its models is installed.",
+            "",
+            "Download one in the Models tab, or choose another engine.",
+            param="voice",
+        )
     if language is None:
         return voices[0]
     exact = [voice for voice in voices if _speaks(voice, language)[0]]

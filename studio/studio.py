@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from engines import registry
 from engines.api import (
     CancelToken,
@@ -131,9 +133,19 @@ class Studio:
             if self._history is None:
                 settings = self.settings
                 self._history = History(
-                    settings.history_dir, settings.history_bytes, settings.history_takes
+                    settings.history_dir,
+                    settings.history_bytes,
+                    settings.history_takes,
+                    likeness=self._likeness,
                 )
             return self._history
+
+    def _likeness(self, owner: str, voice: str, samples: np.ndarray, sample_rate: int) -> float:
+        """How much a take sounds like the clips of its voice."""
+        from studio import speaker
+
+        clips = self.voices_library.embedding(owner, voice)
+        return speaker.similarity(speaker.embed(samples, sample_rate, memory=self.memory), clips)
 
     @property
     def voices_library(self) -> VoiceLibrary:

@@ -40,14 +40,17 @@ def primary_language(voice: Voice) -> str:
     return next((p for p in primaries if _english_name(p)), (primaries or ["en"])[0])
 
 
-def first_choice(studio: Studio, engine: str) -> tuple[str, str]:
+def first_choice(studio: Studio, engine: str) -> tuple[str | None, str | None]:
     """The language and the voice to begin with: the engine's default language, and in it the first
-    voice, which is a starter voice where there is one."""
-    language = primary_language(studio.engine(engine).voices()[0])
+    voice, which is a starter voice where there is one. Neither where no model is installed."""
+    own = studio.engine(engine).voices()
+    if not own:
+        return None, None
+    language = primary_language(own[0])
     return language, voices(studio.voices(engine), language)[0][1]
 
 
-def voices(voices: Sequence[Voice], language: str) -> Choices:
+def voices(voices: Sequence[Voice], language: str | None) -> Choices:
     """Voices that speak a language, starter voices first."""
     found = [
         voice

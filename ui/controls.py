@@ -25,7 +25,7 @@ class ControlGroup:
     widgets: tuple[Component, ...]
 
 
-def layers(studio: Studio, engine: str, voice: str, preset: str) -> dict[str, Any]:
+def layers(studio: Studio, engine: str, voice: str | None, preset: str) -> dict[str, Any]:
     """The values that a preset and a starter voice set; the others keep their defaults.
 
     Raises:

@@ -1,7 +1,6 @@
 """Weights from files: opened safely, renamed by a table, folded, loaded strictly."""
 
 from engines.checkpoint.files import (
-    FLOATS,
     SAFE_TORCH,
     SUFFIX,
     bad_file,
@@ -9,6 +8,7 @@ from engines.checkpoint.files import (
     inside,
     opens_pth,
     read,
+    stays,
 )
 from engines.checkpoint.keys import KeyMap
 from engines.checkpoint.weights import (
@@ -24,7 +24,6 @@ from engines.checkpoint.weights import (
 )
 
 __all__ = [
-    "FLOATS",
     "SAFE_TORCH",
     "SUFFIX",
     "KeyMap",
@@ -42,4 +41,5 @@ __all__ = [
     "opens_pth",
     "published",
     "read",
+    "stays",
 ]

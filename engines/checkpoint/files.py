@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,6 @@ log = logging.getLogger("vivavoce.checkpoint")
 
 SUFFIX = ".safetensors"
 SAFE_TORCH = (2, 10)
-FLOATS = ("float16", "bfloat16", "float32", "float64")
 CONVERT = "Convert it where torch is newer: `python app.py convert DIR`."
 
 
@@ -45,29 +45,26 @@ def inside(folder: Path, path: str, source: Path) -> Path:
         source: the file that names it, for the error.
 
     Raises:
-        BadCheckpoint: it leads out of the folder, also by a link. Links into a Hugging Face
-            cache's `blobs` beside the snapshot are followed.
+        BadCheckpoint: it leads out of the folder, also by a link.
     """
-    parts = PurePosixPath(path)
-    found = folder / parts
-    real, root = found.resolve(), folder.resolve()
-    blobs = root.parent.parent / "blobs"
-    linked = root.parent.name == "snapshots" and real.is_relative_to(blobs)
-    if (
-        not path
-        or "\\" in path
-        or "\0" in path
-        or parts.is_absolute()
-        or ".." in parts.parts
-        or Path(path).drive
-        or not (real.is_relative_to(root) or linked)
-    ):
+    parts, found = PurePosixPath(path), folder / path
+    plain = bool(path) and not set(path) & {"\\", "\0"} and ".." not in parts.parts
+    if not plain or parts.is_absolute() or Path(path).drive or not stays(found, folder):
         raise BadCheckpoint(
             f"{source} names {path!r:.200}, which leads out of {folder}.",
             "A release uses its own files only.",
             "Download it again from where it was published.",
         )
     return found
+
+
+def stays(path: Path, folder: Path) -> bool:
+    """Whether a path lies in the folder once its links are followed; a Hugging Face cache keeps the
+    files of a snapshot in `blobs` beside it."""
+    real, root = path.resolve(), folder.resolve()
+    blobs = root.parent.parent / "blobs"
+    linked = root.parent.name == "snapshots" and real.is_relative_to(blobs)
+    return real.is_relative_to(root) or linked
 
 
 def read(path: Path, *, trust: bool = False, allow: Sequence[Any] = ()) -> dict[str, Tensor]:
@@ -157,12 +154,11 @@ def _torch(path: Path, trust: bool, allow: Sequence[Any]) -> dict[str, Any]:
 
 
 def _unpickling(path: Path, error: Exception) -> BadCheckpoint:
-    text = str(error)
-    wanted = text.partition("Unsupported global: GLOBAL ")[2].split(" ")[0]
-    if not wanted:
-        return bad_file(path, f"is damaged or no torch file ({text.strip().splitlines()[-1]:.200})")
+    wanted = re.search(r"GLOBAL (\S+)", str(error))
+    if wanted is None:
+        return bad_file(path, "is damaged or no torch file")
     return BadCheckpoint(
-        f"{path} wants to run {wanted}, which weights have no need of. It was not run.",
+        f"{path} wants to run {wanted[1]}, which weights have no need of. It was not run.",
         "Only tensors and their names are taken from a file.",
         "Get the release from where it was published.",
     )

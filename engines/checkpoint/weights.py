@@ -99,6 +99,9 @@ def fold(state: State, file: str) -> dict[str, Tensor]:
         if list(length.shape) != expected:
             wrong = Wrong(length_key, str(expected), str(list(length.shape)))
             Report(file, wrong=(wrong,)).check()
+        if direction.is_meta:  # it has no values, and a norm on meta imports torch's compiler
+            folded[name] = direction
+            continue
         norm = direction.flatten(1).norm(dim=1).view(length.shape)
         folded[name] = direction * (length / norm)
     return folded
@@ -147,6 +150,7 @@ def load(module: nn.Module, state: State, keys: KeyMap, file: str) -> None:
 def load_trainable(module: nn.Module, state: State, keys: KeyMap, file: str) -> None:
     """The same with weight norm kept, exactly where the file has it: its halves are what is
     trained."""
+    from torch import nn
     from torch.nn.utils.parametrizations import weight_norm
 
     own = renamed(state, keys)
@@ -158,8 +162,10 @@ def load_trainable(module: nn.Module, state: State, keys: KeyMap, file: str) -> 
             found[key] = each.clone()
             continue
         owner = name.removesuffix(".weight")
-        if index == 0:
-            weight_norm(module.get_submodule(owner), dim=0)
+        if index == 1:
+            normed = module.get_submodule(owner)
+            normed.weight = nn.Parameter(each.clone())  # on the CPU, whatever the module lies on
+            weight_norm(normed, dim=0)
         found[f"{owner}.parametrizations.weight.original{index}"] = each.clone()
     module.load_state_dict(found, assign=True)
 

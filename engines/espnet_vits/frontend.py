@@ -17,6 +17,9 @@ SPACE = "<space>"
 NO_LANGUAGE = "zxx"  # BCP 47: text that is no language, such as phonemes
 SHOWN = 8  # unknown symbols that one note names
 
+Clean = Callable[[str], str]
+_WORD = re.compile(r"\S+")
+
 
 class Token(NamedTuple):
     """
@@ -26,8 +29,8 @@ class Token(NamedTuple):
     """
 
     text: str
-    position: int
-    length: int
+    position: int = 0
+    length: int = 0
 
 
 class Encoded(NamedTuple):
@@ -41,27 +44,39 @@ class Encoded(NamedTuple):
     ids: np.ndarray
     unknown: tuple[str, ...]
 
+    @property
+    def speakable(self) -> bool:
+        return len(self.tokens) > len(self.unknown)
 
-Phonemizer = Callable[[str], list[Token]]
-_WORD = re.compile(r"\S+")
+
+class FrontEnd(NamedTuple):
+    """
+    Attributes:
+        language: BCP 47 of what it reads.
+        tokens: from text and cleaner to tokens.
+    """
+
+    language: str
+    tokens: Callable[[str, Clean], list[Token]]
 
 
 def encode(text: str, config: ReleaseConfig) -> Encoded:
     """
     Raises:
-        BadText: nothing of it can be spoken.
+        BadText: it has words, and none of them can be spoken.
         MissingDependency: the release's way from text to phonemes needs something that is not here.
     """
-    tokens = tuple(_tokens(text, config))
-    ids, unknown = token_ids([token.text for token in tokens], config.token_list)
-    if not tokens or len(unknown) == len(tokens):
+    front_end, clean = front_end_of(config)
+    tokens = tuple(front_end.tokens(text, clean))
+    encoded = Encoded(tokens, *token_ids([token.text for token in tokens], config.token_list))
+    if not encoded.speakable and any(sign.isalnum() for sign in text):
         raise BadText(
             f"The text {text!r:.80} has nothing that this voice can speak.",
-            f"It reads {_reads(config)}.",
+            f"Its symbols are {' '.join(config.token_list[2:])!s:.120} …",
             "Write words in its language, or pick another voice.",
             param="text",
         )
-    return Encoded(tokens, ids, unknown)
+    return encoded
 
 
 def token_ids(
@@ -70,112 +85,90 @@ def token_ids(
     """Places in the list, int64 [T_text], and the tokens that are not in it: they count as <unk>.
     Nothing is put before, behind or between."""
     places = {token: number for number, token in enumerate(token_list)}
+    if SPACE in places:
+        places.setdefault(" ", places[SPACE])
     ids = [places.get(token, UNKNOWN) for token in tokens]
     return np.array(ids, np.int64), tuple(token for token in tokens if token not in places)
 
 
-def unknown_note(unknown: Iterable[str], name: str) -> str:
+def unknown_note(unknown: Iterable[str], release: str) -> str:
     """What to tell about tokens that a release has no symbol for."""
     distinct = list(dict.fromkeys(unknown))
     more = f" and {len(distinct) - SHOWN} more" if len(distinct) > SHOWN else ""
-    return f"{name} has no symbol for {' '.join(distinct[:SHOWN])}{more}; left unspoken."
+    return (
+        f"{release} has no symbol for {' '.join(distinct[:SHOWN])}{more}: it takes that as unknown."
+    )
 
 
-def language(config: ReleaseConfig) -> str:
-    """BCP 47 of what the front end reads."""
-    return _kind(config).language
-
-
-class _Kind(NamedTuple):
-    """A `g2p` of ESPnet's: what it reads, and how; `phonemize` is None where it is not done."""
-
-    language: str
-    phonemize: Phonemizer | None
-
-
-def _tokens(text: str, config: ReleaseConfig) -> list[Token]:
-    phonemize = _kind(config).phonemize
-    if phonemize is None:
+def front_end_of(config: ReleaseConfig) -> tuple[FrontEnd, Clean]:
+    """
+    Raises:
+        MissingDependency: it is none that is here; the message names it.
+    """
+    found = None
+    if config.token_type == "char":
+        found = FrontEnd("en-US" if config.cleaner == "tacotron" else NO_LANGUAGE, _characters)
+    elif config.token_type == "phn":
+        found = _FRONT_ENDS.get(config.g2p)
+    if found is None:
         raise MissingDependency(
-            f"This release was trained with the front end {_named(config)}.",
-            f"Front ends that are here: {', '.join(sorted(map(str, _G2P)))}.",
+            f"It was trained with g2p {config.g2p!r:.80} for tokens of type "
+            f"{config.token_type!r:.80}, which is not here.",
+            f"Here are {', '.join(sorted(filter(None, _FRONT_ENDS)))}.",
             "Pick another release.",
         )
     if config.cleaner not in _CLEANERS:
         raise MissingDependency(
-            f"This release was trained with the text cleaner {config.cleaner!r:.80}.",
-            "Cleaners that are here: tacotron, jaconv.",
+            f"It was trained with the text cleaner {config.cleaner!r:.80}, which is not here.",
+            f"Here are {', '.join(filter(None, _CLEANERS))}.",
             "Pick another release.",
         )
-    if config.cleaner == "jaconv":
-        text = _jaconv(text)
-    elif config.cleaner == "tacotron" and phonemize not in (_arpabet, _arpabet_with_spaces):
-        text = tacotron.clean(text)
-    return phonemize(text)
+    return found, _CLEANERS[config.cleaner]
 
 
-def _kind(config: ReleaseConfig) -> _Kind:
-    if config.token_type == "char":
-        return _Kind("en-US" if config.cleaner == "tacotron" else NO_LANGUAGE, _characters)
-    if config.token_type != "phn":
-        return _Kind(NO_LANGUAGE, None)
-    found = _G2P.get(config.g2p)
-    return found or _Kind(_ESPEAK.get((config.g2p or "").removeprefix("espeak_ng_"), "und"), None)
+def _arpabet(text: str, clean: Clean) -> list[Token]:
+    return [token for token in _arpabet_with_spaces(text, clean) if token.text != english.SPACE]
 
 
-def _named(config: ReleaseConfig) -> str:
-    return f"{config.g2p!r:.80} for tokens of type {config.token_type!r:.80}"
-
-
-def _reads(config: ReleaseConfig) -> str:
-    if config.token_type == "phn" and config.g2p is None:
-        return f"phonemes with spaces between, such as {' '.join(config.token_list[2:7])}"
-    return f"words of the language {language(config)}"
-
-
-def _arpabet(text: str) -> list[Token]:
-    return [token for token in _arpabet_with_spaces(text) if token.text != english.SPACE]
-
-
-def _arpabet_with_spaces(text: str) -> list[Token]:
-    # word by word, which gives the same and keeps where each comes from
+def _arpabet_with_spaces(text: str, clean: Clean) -> list[Token]:
+    # cleaned word by word, which gives the same and keeps where each comes from
     words = list(_WORD.finditer(text))
-    pieces = [tacotron.clean(word[0]) for word in words]
     return [
         Token(sound, words[piece].start(), len(words[piece][0]))
-        for sound, piece in english.phonemes(pieces)
+        for sound, piece in english.phonemes([clean(word[0]) for word in words])
     ]
 
 
-def _pinyin(phones: Callable[[str], Iterable[tuple[str, int]]]) -> Phonemizer:
-    return lambda text: [Token(phone, at, 1) for phone, at in phones(text)]
-
-
-def _placeless(phones: Callable[[str], Iterable[str]]) -> Phonemizer:
-    return lambda text: [Token(phone, 0, 0) for phone in phones(text)]
-
-
-def _split(text: str) -> list[Token]:
-    """Phonemes that stand in the text, a space between; three spaces, or <space>, mean a space."""
-    marked = text.strip().replace("   ", f" {SPACE} ")
+def _characters(text: str, clean: Clean) -> list[Token]:
     found: list[Token] = []
-    at = 0
-    for word in marked.split():
-        if word == SPACE:
-            found.append(Token(" ", 0, 0))
-        else:
-            at = text.index(word, at)
-            found.append(Token(word, at, len(word)))
-            at += len(word)
+    for word in _WORD.finditer(text):
+        place = word.start(), len(word[0])
+        found += [Token(SPACE)] * bool(found)
+        found += [
+            Token(SPACE) if sign == " " else Token(sign, *place) for sign in clean(word[0]).strip()
+        ]
     return found
 
 
-def _characters(text: str) -> list[Token]:
-    words = [(word.start(), len(word[0])) for word in _WORD.finditer(text) for _ in word[0]]
-    spread = iter(words)
-    return [
-        Token(SPACE, 0, 0) if sign.isspace() else Token(sign, *next(spread)) for sign in text
-    ]
+def _given(text: str, clean: Clean) -> list[Token]:
+    """Phonemes that stand in the text, a space between; three spaces, or <space>, mean a space."""
+    text = clean(text)
+    found: list[Token] = []
+    for word in re.finditer(r" {3}|\S+", text):
+        is_space = word[0] in ("   ", SPACE)
+        found.append(Token(" ") if is_space else Token(word[0], word.start(), len(word[0])))
+    return found
+
+
+def _pinyin(phones: Callable[[str], Iterable[tuple[str, int]]]) -> FrontEnd:
+    def tokens(text: str, clean: Clean) -> list[Token]:
+        return [Token(phone, at, int(clean is _as_it_is)) for phone, at in phones(clean(text))]
+
+    return FrontEnd("zh", tokens)
+
+
+def _japanese(phones: Callable[[str], Iterable[str]]) -> FrontEnd:
+    return FrontEnd("ja", lambda text, clean: [Token(phone) for phone in phones(clean(text))])
 
 
 def _jaconv(text: str) -> str:
@@ -187,38 +180,30 @@ def _jaconv(text: str) -> str:
             "",
             "Install it: pip install jaconv",
         ) from None
-    return jaconv.normalize(text)
+    normalised: str = jaconv.normalize(text)
+    return normalised
 
 
-_CLEANERS = (None, "tacotron", "jaconv")
-_G2P: dict[str | None, _Kind] = {
-    None: _Kind(NO_LANGUAGE, _split),
-    "g2p_en": _Kind("en-US", _arpabet_with_spaces),
-    "g2p_en_no_space": _Kind("en-US", _arpabet),
-    "pyopenjtalk": _Kind("ja", _placeless(japanese.phones)),
-    "pyopenjtalk_kana": _Kind("ja", _placeless(japanese.kana)),
-    "pyopenjtalk_accent": _Kind("ja", _placeless(lambda t: japanese.accented(t, pauses=False))),
-    "pyopenjtalk_accent_with_pause": _Kind(
-        "ja", _placeless(lambda t: japanese.accented(t, pauses=True))
-    ),
-    "pyopenjtalk_prosody": _Kind("ja", _placeless(japanese.prosody)),
-    "pypinyin_g2p": _Kind("zh", _pinyin(mandarin.syllables)),
-    "pypinyin_g2p_phone": _Kind("zh", _pinyin(mandarin.phones)),
-    "pypinyin_g2p_phone_without_prosody": _Kind("zh", _pinyin(mandarin.plain_phones)),
+def _as_it_is(text: str) -> str:
+    return text
+
+
+_CLEANERS: dict[str | None, Clean] = {
+    None: _as_it_is,
+    "tacotron": tacotron.clean,
+    "jaconv": _jaconv,
 }
-_ESPEAK = {
-    "arabic": "ar",
-    "german": "de",
-    "french": "fr-FR",
-    "spanish": "es",
-    "russian": "ru",
-    "greek": "el",
-    "finnish": "fi",
-    "hungarian": "hu",
-    "dutch": "nl",
-    "english_us_vits": "en-US",
-    "hindi": "hi",
-    "italian": "it",
-    "ukrainian": "uk",
-    "polish": "pl",
+# By ESPnet's names; None is text that is phonemes already.
+_FRONT_ENDS: dict[str | None, FrontEnd] = {
+    None: FrontEnd(NO_LANGUAGE, _given),
+    "g2p_en": FrontEnd("en-US", _arpabet_with_spaces),
+    "g2p_en_no_space": FrontEnd("en-US", _arpabet),
+    "pyopenjtalk": _japanese(japanese.phones),
+    "pyopenjtalk_kana": _japanese(japanese.kana),
+    "pyopenjtalk_accent": _japanese(japanese.accents),
+    "pyopenjtalk_accent_with_pause": _japanese(japanese.accents_and_pauses),
+    "pyopenjtalk_prosody": _japanese(japanese.prosody),
+    "pypinyin_g2p": _pinyin(mandarin.syllables),
+    "pypinyin_g2p_phone": _pinyin(mandarin.phones),
+    "pypinyin_g2p_phone_without_prosody": _pinyin(mandarin.plain_phones),
 }

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from engines.checkpoint import bad_file
+from engines.checkpoint import bad_file, stays
 
 LARGEST_TABLE = 16 << 20  # bytes of spk2sid, lang2lid or an index
 LARGEST_VECTOR = 1 << 16
@@ -85,7 +85,7 @@ def read_scp(path: Path, folder: Path) -> dict[str, tuple[Path, int]]:
         if not key or not archive or not offset.isdecimal():
             raise bad_file(path, f"has no key, path and byte in line {number}: {line!r:.80}")
         beside = path.with_name(archive.rsplit("/", 1)[-1])
-        if not beside.is_file() or not beside.resolve().is_relative_to(folder.resolve()):
+        if not beside.is_file() or not stays(beside, folder):
             raise bad_file(path, f"names {archive!r:.200} in line {number}, which is not beside it")
         found[key] = beside, int(offset)
     return found
@@ -171,5 +171,4 @@ def _lines(path: Path) -> list[str]:
 
 
 def _files(folder: Path, name: str) -> Iterator[Path]:
-    root = (folder / "dump").resolve()
-    return (each for each in root.rglob(name) if each.resolve().is_relative_to(folder.resolve()))
+    return (each for each in (folder / "dump").rglob(name) if stays(each, folder))

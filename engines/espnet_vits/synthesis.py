@@ -5,7 +5,7 @@ T_text tokens, T_mel latent frames, T_wav samples, H hidden channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -105,31 +105,3 @@ def latent(
 def decode(bound: Mapping[str, Bound], z: np.ndarray, g: Mapping[str, np.ndarray]) -> np.ndarray:
     """float32 [1, H, T_mel] → [T_wav]."""
     return bound["decoder"](z=z, **g)["wav"][0]
-
-
-def decode_parts(
-    bound: Mapping[str, Bound],
-    z: np.ndarray,
-    g: Mapping[str, np.ndarray],
-    *,
-    reach: int,
-    first: int,
-    later: int,
-) -> Iterator[np.ndarray]:
-    """As `decode`, in parts that join without a seam: each is decoded with its surroundings.
-
-    Args:
-        reach: frames of surroundings on each side, `GeneratorConfig.reach`.
-        first, later: frames of the first part, which is waited for, and of each later one.
-
-    Yields:
-        float32 [hop * frames of the part].
-    """
-    frames, start, size = z.shape[2], 0, first
-    while start < frames:
-        end = min(frames, start + size)
-        left, right = max(0, start - reach), min(frames, end + reach)
-        wav = decode(bound, z[:, :, left:right], g)
-        hop = len(wav) // (right - left)
-        yield wav[(start - left) * hop : (end - left) * hop]
-        start, size = end, later

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import logging
 import tempfile
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -222,17 +223,25 @@ def _program(
                 opset_version=opset,
                 input_names=[port.name for port in stage.inputs],
                 output_names=[port.name for port in stage.outputs],
-                dynamic_shapes=shapes,
+                dynamic_shapes=_by_parameter(module, shapes),
                 verbose=False,
             )
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
+        reason = str(error.__cause__ or error).strip()  # the exporter's own text is advice
         raise EngineFailure(
-            f"Stage {stage.name} cannot be written as ONNX of opset {opset}: {error!s:.500}",
+            f"Stage {stage.name} cannot be written as ONNX of opset {opset}: {reason:.500}",
             f"Opset {OPSET} is the one that is tried out.",
             "Leave --opset out, or report it.",
         ) from error
     assert program is not None, "no file was named, so the program is returned"
     return program
+
+
+def _by_parameter(module: nn.Module, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One entry for each parameter of `forward`: those that `*rest` takes stand together."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    named = sum(each.kind is not inspect.Parameter.VAR_POSITIONAL for each in parameters)
+    return shapes if named == len(parameters) else (*shapes[:named], shapes[named:])
 
 
 def _quantise(file: Path, metadata: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ from engines.runtime.stage import MapStage, read_declaration
 
 SUFFIX = ".onnx"
 DECLARATION_KEY = "vivavoce.stage"  # of the model's metadata
+MAKE_AGAIN = "Make it again from the checkpoint with `python app.py convert DIR --to onnx`."
 METADATA_FIELD = 14  # of ModelProto: pairs of key (field 1) and value (field 2)
 
 
@@ -41,7 +42,7 @@ def read_stage(file: Path) -> MapStage:
         raise BadCheckpoint(
             f"{file} cannot be read as an ONNX file: {error}.",
             "",
-            "Make it again from the checkpoint with `python app.py convert DIR --to onnx`.",
+            MAKE_AGAIN,
         ) from error
     if DECLARATION_KEY not in metadata:
         raise BadCheckpoint(

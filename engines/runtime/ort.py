@@ -12,6 +12,7 @@ from engines.errors import BadCheckpoint, EngineFailure, UnsupportedRuntime
 from engines.runtime import threads
 from engines.runtime.buckets import Buckets, BucketTable
 from engines.runtime.device import ONNX_PROVIDERS
+from engines.runtime.onnx_file import MAKE_AGAIN
 from engines.runtime.padding import Padded
 from engines.runtime.stage import Bound, MapStage
 
@@ -56,9 +57,7 @@ class OrtRuntime:
                 "Make them from the checkpoint with `python app.py convert DIR --to onnx`.",
             )
         session = self._session(stage.source)
-        metadata = session.get_modelmeta().custom_metadata_map
-        fixed = json.loads(metadata.get(FIXED_KEY, "{}"))
-        buckets = {**self._buckets, **{axis: Buckets([size]) for axis, size in fixed.items()}}
+        buckets = {**self._buckets, **_fixed(session, stage.source)}
         inputs = [port.name for port in stage.inputs]
         outputs = [port.name for port in stage.outputs]
 
@@ -91,7 +90,7 @@ class OrtRuntime:
             raise BadCheckpoint(
                 f"{file} cannot be loaded: {str(error).splitlines()[0]:.200}",
                 "",
-                "Make it again from the checkpoint with `python app.py convert DIR --to onnx`.",
+                MAKE_AGAIN,
             ) from error
         if session.get_providers()[0] != self._provider:
             # it goes on with the CPU where the provider's own libraries do not load
@@ -105,3 +104,14 @@ class OrtRuntime:
             "Pick the device onnx, or install the package of ONNX Runtime for that hardware.",
             param="device",
         )
+
+
+def _fixed(session: onnxruntime.InferenceSession, file: Path) -> BucketTable:
+    """Buckets of the axes for which the file has one size."""
+    text = session.get_modelmeta().custom_metadata_map.get(FIXED_KEY, "{}")
+    try:
+        return {axis: Buckets([size]) for axis, size in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadCheckpoint(
+            f"{file} names sizes of its axes that cannot be read: {text:.80}.", "", MAKE_AGAIN
+        ) from error

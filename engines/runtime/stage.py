@@ -210,7 +210,10 @@ def read_declaration(text: str, source: Path) -> MapStage:
             outputs=tuple(
                 Port(name, dtype, tuple(shape)) for name, dtype, shape in data["outputs"]
             ),
-            out_len={axis: Length(*length) for axis, length in data["out_len"].items()},
+            out_len={
+                axis: Length(counted, int(scale), int(offset))
+                for axis, (counted, scale, offset) in data["out_len"].items()
+            },
             lengths=dict(data["lengths"]),
             source=source,
         )
@@ -224,6 +227,8 @@ def read_declaration(text: str, source: Path) -> MapStage:
 
 def _contradictions(stage: MapStage) -> Iterator[str]:
     ports = (*stage.inputs, *stage.outputs)
+    if not stage.name.isidentifier():
+        yield f"{stage.name!r} is no name"
     if not stage.inputs or not stage.outputs:
         yield "it needs inputs and outputs"
     for side in (stage.inputs, stage.outputs):
@@ -232,6 +237,8 @@ def _contradictions(stage: MapStage) -> Iterator[str]:
     for port in ports:
         if not port.name.isidentifier():
             yield f"{port.name!r} is no name"
+        if not all(isinstance(a, str) or (isinstance(a, int) and a > 0) for a in port.shape):
+            yield f"{port.name} has the shape {port.shape}"
         if port.dtype not in DTYPES:
             yield f"{port.name} is {port.dtype}, not one of {', '.join(DTYPES)}"
     axes = stage.axes()

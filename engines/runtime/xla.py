@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.errors import StorageError
+from engines.runtime import threads
 from engines.runtime.buckets import MOST, BucketTable, combinations
 from engines.runtime.eager import module_of, to_dtype
 from engines.runtime.padding import Padded
@@ -137,13 +138,15 @@ def compile_count() -> int:
 
 
 def _prepare(cache: Path) -> None:
-    """Point torch_xla at the cache, once, before it looks at its device."""
+    """Give torch_xla its threads and its cache, once, before it looks at its device."""
     global _prepared
     with _tracing:
         if _prepared:
             return
         import torch_xla.runtime
 
+        # what XLA's CPU client reads when it starts; it would take every core of the host
+        os.environ.setdefault("NPROC", str(threads.count()))
         # asked by name: to ask the library would start the device, too early for a cache
         if os.environ.get("PJRT_DEVICE", "").upper() == "CPU":
             log.info("compiled graphs are not kept: torch_xla cannot read them back on the CPU")

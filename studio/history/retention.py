@@ -21,7 +21,7 @@ from studio.history.store import TakeStore, process_start
 
 log = logging.getLogger("vivavoce.history")
 
-REST = 0.5  # seconds between two rounds, so that a burst of takes is dealt with together
+REST = 0.5  # seconds before a round, so that a burst of takes is dealt with together
 SWEEP_AFTER = 10.0  # seconds from the start, when the program has come up
 SWEEP_REST = 0.01  # seconds between two folders
 BATCH = 100  # takes that make room at a time
@@ -89,14 +89,14 @@ class Keeper:
         while not self._stopping.is_set():
             self._wanted.wait(max(0.0, sweep_at - time.monotonic()) if sweep_at else None)
             if self._wanted.is_set():
+                self._stopping.wait(REST)
                 self._wanted.clear()
                 for chore in chores:
                     if not self._stopping.is_set():
                         self._guarded(chore)
-            elif sweep_at and not self._stopping.is_set():
+            if sweep_at and time.monotonic() >= sweep_at and not self._stopping.is_set():
                 sweep_at = 0.0
                 self._guarded(lambda: self.sweep(SWEEP_REST))
-            self._stopping.wait(REST)
 
     def _guarded(self, work: Callable[[], object]) -> None:
         try:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from engines.api import SpeechRequest
+from engines.api import CancelToken, SpeechRequest
 from engines.errors import EngineFailure
 from studio.history import TakeState, request_of
 from studio.jobs import Job, Note, SentenceDone, Sound
 from studio.settings import Settings
 from studio.studio import Studio
 from tests import fakes
+from tests.servers import wait_until
 
 WORDS = "One two three. Four five six."
 
@@ -142,3 +145,29 @@ def test_limits_come_from_the_settings(tone, tmp_path) -> None:
     totals = studio.history.totals()
     assert (totals.max_takes, totals.max_bytes) == (7, 12_345)
     studio.close()
+
+
+def test_a_cloned_voice_is_compared_with_its_clips(studio, monkeypatch) -> None:
+    """The library's embedding of the voice beside that of the take; both are stand-ins here."""
+    asked = []
+
+    def embed(samples: np.ndarray, sample_rate: int, **_) -> np.ndarray:
+        asked.append((samples.size, sample_rate))
+        return np.array([3.0, 4.0], np.float32)
+
+    def embedding(owner: str, voice: str) -> np.ndarray:
+        asked.append((owner, voice))
+        return np.array([1.0, 0.0], np.float32)
+
+    monkeypatch.setattr("studio.speaker.embed", embed)
+    monkeypatch.setattr(
+        studio, "_library", SimpleNamespace(embedding=embedding, close=lambda: None)
+    )
+    plan = studio.plan(request(owner="ann"))
+    job = Job(replace(plan, voice=replace(plan.voice, reference="ann-1")), CancelToken())
+    recorder = studio.history.begin(job)
+    recorder.append(np.full(8000, 0.1, np.float32))
+    recorder.end("done")
+    wait_until(lambda: studio.history.find(recorder.id).similarity is not None, "it was compared")
+    assert studio.history.find(recorder.id).similarity == pytest.approx(0.6)
+    assert asked == [("ann", "ann-1"), (8000, fakes.RATE)]

@@ -45,6 +45,7 @@ def test_json_carries_it_whole() -> None:
         ({"outputs": ()}, "needs inputs and outputs"),
         ({"inputs": (*STAGE.inputs, STAGE.inputs[0])}, "two ports are named m"),
         ({"outputs": (Port("a b", "float32", ()),)}, "'a b' is no name"),
+        ({"outputs": (Port("wav", "float32", (0,)),)}, r"wav has the shape \(0,\)"),
         ({"outputs": (Port("wav", "float16", ()),)}, "wav is float16, not one of float32"),
         ({"out_len": {}}, "size of wav's axis T_wav is unknown"),
         ({"out_len": {"T_wav": Length("T_text")}}, "counted from T_text, which no input has"),
@@ -82,6 +83,9 @@ def changed(**changes: Any) -> str:
         changed(inputs=[["m", "float32"]]),
         changed(outputs=[["wav", "float64", [1]]]),
         changed(out_len={"T_wav": []}),
+        changed(out_len={"T_wav": ["T_mel", "x", 0]}),
+        changed(inputs=[["m", "float32", [1.5]]]),
+        changed(name="../render"),
         changed(lengths=[1]),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ import torch_xla.runtime
 
 from engines.errors import StorageError
 from engines.memory import MemoryManager
-from engines.runtime import xla
+from engines.runtime import threads, xla
 from engines.runtime.buckets import MOST, Buckets, TooLong, geometric
 from engines.runtime.eager import EagerRuntime
 from engines.runtime.residents import resident
@@ -101,13 +102,17 @@ def test_threads_take_turns(bound: Mapping[str, Bound]) -> None:
     def work(index: int) -> None:
         made[index] = bound["decode"](**toy.frames(index + 1))["wav"]
 
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(12)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     for one, other in zip(expected, made, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_it_has_the_threads_of_every_runtime(runtime: XlaRuntime) -> None:
+    assert os.environ["NPROC"] == str(threads.count())
 
 
 def test_coming_back_compiles_nothing(runtime: XlaRuntime) -> None:

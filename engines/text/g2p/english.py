@@ -67,7 +67,8 @@ def phonemes(pieces: Sequence[str]) -> list[Phoneme]:
     text, owners = _joined([prepare(piece) for piece in pieces])
     found = [(match[0], owners[match.start()]) for match in _TOKEN.finditer(text)]
     said: list[Phoneme] = []
-    for (word, piece), sounds in zip(found, _pronounce([word for word, _ in found]), strict=True):
+    sounded = _pronounce([word for word, _ in found])
+    for (_, piece), sounds in zip(found, sounded, strict=True):
         said += [Phoneme(sound, piece) for sound in sounds]
         said.append(Phoneme(SPACE, piece))
     return said[:-1]

@@ -16,14 +16,14 @@ LONGEST = 20  # phonemes, as in the original
 LETTERS = ("<pad>", "<unk>", "</s>", *"abcdefghijklmnopqrstuvwxyz")
 _VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH")
 _STRESSED = {vowel: tuple(f"{vowel}{stress}" for stress in "012") for vowel in _VOWELS}
+_CONSONANTS = "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH"
 _MARKS = ("<pad>", "<unk>", "<s>", "</s>")
 _START, _END = 2, 3
 
 
 def _phonemes() -> tuple[str, ...]:
     # the original's order: alphabetical, and an UW without stress before those with it
-    consonants = "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split()
-    each = [*consonants, *(p for stressed in _STRESSED.values() for p in stressed)]
+    each = [*_CONSONANTS.split(), *(p for stressed in _STRESSED.values() for p in stressed)]
     return (*_MARKS, *sorted([*each, "UW", "UW0", "UW1", "UW2"]))
 
 

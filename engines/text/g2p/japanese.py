@@ -33,15 +33,17 @@ def kana(text: str) -> list[str]:
     return list(_pyopenjtalk().g2p(text, kana=True))
 
 
-def accented(text: str, *, pauses: bool) -> list[str]:
-    """Each phoneme, followed by the accent type of its phrase and its place from the accent on.
+def accents(text: str) -> list[str]:
+    """Each phoneme, followed by the accent type of its phrase and its place from the accent on."""
+    found = (_ACCENT.search(label) for label in _labels(text))
+    return [part for each in found if each for part in (each[1], each[3], each[2])]
 
-    Args:
-        pauses: with "pau" for a pause.
-    """
+
+def accents_and_pauses(text: str) -> list[str]:
+    """The same with "pau" for a pause."""
     said: list[str] = []
     for label in _labels(text):
-        if pauses and _phone(label) == "pau":
+        if _phone(label) == "pau":
             said.append("pau")
         elif found := _ACCENT.search(label):
             said += [found[1], found[3], found[2]]

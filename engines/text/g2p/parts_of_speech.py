@@ -26,10 +26,10 @@ NLTK_DATA = "taggers/averaged_perceptron_tagger_eng"
 # After these, and after adjectives that follow them, comes no finite verb.
 _BEFORE_NOUNS = frozenset(("a", "an", "the", "my", "your", "his", "its", "our", "their", "no"))
 # After these comes a verb, also after "not" that follows them.
-_BEFORE_VERBS = frozenset(
+_BEFORE_VERBS = (
     "i you we they who to will would can could shall should may might must do does did "
     "i'll you'll he'll she'll it'll we'll they'll won't wouldn't can't cannot couldn't shouldn't "
-    "don't doesn't didn't let's please".split()
+    "don't doesn't didn't let's please"
 )
 _FINITE = ("VB", "VBP", "VBZ")
 
@@ -99,6 +99,7 @@ def _pattern() -> Tagger:
 def _corrected(tagged: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The tagger takes "the refuse" for a verb, and "they will present" for none."""
     corrected: list[tuple[str, str]] = []
+    before_verbs = _BEFORE_VERBS.split()
     noun_due = verb_due = False
     for word, tag in tagged:
         if noun_due and tag in _FINITE:
@@ -106,7 +107,7 @@ def _corrected(tagged: list[tuple[str, str]]) -> list[tuple[str, str]]:
         elif verb_due and tag in ("NN", "JJ"):
             tag = "VB"
         noun_due = word in _BEFORE_NOUNS or (noun_due and tag.startswith("JJ"))
-        verb_due = word in _BEFORE_VERBS or (verb_due and word in ("not", "never"))
+        verb_due = word in before_verbs or (verb_due and word in ("not", "never"))
         corrected.append((word, tag))
     return corrected
 

@@ -1,0 +1,70 @@
+"""A release's stages, from its weights or from the ONNX files that were made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from engines.checkpoint import SUFFIX
+from engines.errors import BadCheckpoint
+from engines.espnet_vits.checkpoint import load_generator
+from engines.espnet_vits.shelf import Installed
+from engines.espnet_vits.stages import stages
+from engines.runtime.onnx_file import stages_in
+from engines.runtime.stage import MapStage
+
+STREAMED = ("encode", "flow", "decoder")  # sound comes in parts
+COMPILED = ("encode", "render")  # two graphs
+
+
+def from_weights(installed: Installed, *, compiles: bool) -> Iterable[MapStage]:
+    """
+    Args:
+        compiles: for a runtime that pads to buckets and compiles each.
+
+    Raises:
+        BadCheckpoint: the weights are missing, damaged, or not those of the configuration.
+    """
+    made = stages(load_generator(installed.release), masks=compiles)
+    return [made[name] for name in (COMPILED if compiles else STREAMED)]
+
+
+def from_onnx(installed: Installed) -> Iterable[MapStage]:
+    """
+    Raises:
+        BadCheckpoint: the release is not converted, or its files are another model's.
+    """
+    folder, config = installed.onnx, installed.release.config.generator
+    found = {stage.name: stage for stage in stages_in(folder)}
+    missing = [name for name in STREAMED if name not in found]
+    if missing:
+        raise BadCheckpoint(
+            f"{folder} has no {' and no '.join(f'{name}.onnx' for name in missing)}.",
+            "ONNX Runtime reads a release once it is converted.",
+            f"Convert it: python app.py convert {installed.release.folder} --to onnx",
+        )
+    ports = {port.name: port.shape for port in found["encode"].inputs + found["encode"].outputs}
+    expected = {"m": (1, config.hidden_channels, "T_text"), "spembs": (1, config.xvector)}
+    for name in ("m", *config.conditions):
+        if name not in ports or ports[name] != expected.get(name, (1,)):
+            raise BadCheckpoint(
+                f"{found['encode'].source} has {name} of shape {ports.get(name)}.",
+                f"By its config.yaml this release has {expected.get(name, (1,))}.",
+                "Convert the release again with `python app.py convert DIR --to onnx`.",
+            )
+    return [found[name] for name in STREAMED]
+
+
+def weight_bytes(installed: Installed) -> int:
+    """Upper estimate of the memory that the weights take."""
+    weights = installed.release.meta.weights
+    sizes = (each.stat().st_size for each in _present(weights, weights.with_suffix(SUFFIX)))
+    return max(sizes, default=0)
+
+
+def onnx_bytes(installed: Installed) -> int:
+    return sum(each.stat().st_size for each in installed.onnx.glob("*.onnx*"))
+
+
+def _present(*paths: Path) -> list[Path]:
+    return [path for path in paths if path.is_file()]
