@@ -51,6 +51,7 @@ class Capability:
     licence: str
     support: tuple[Support, ...]
     clones: bool = False
+    approximates: bool = False  # clones by taking the nearest of its own voices
     word_times: bool = False
     uses_seed: bool = False
     phonemes: Literal["none", "ipa"] = "none"  # does it take IPA for single words?

@@ -134,8 +134,10 @@ def list_devices(context: Context) -> answers.DeviceList:
 
 
 def _models(context: ServerContext) -> Iterator[answers.Model]:
-    engines = [capability.name for capability in context.studio.capabilities()]
-    for name in (*engines, *OPENAI_MODELS):
+    """Engines that have a voice, whose models are installed; then OpenAI's names."""
+    studio = context.studio
+    engines = (capability.name for capability in studio.capabilities())
+    for name in (*filter(studio.voices, engines), *OPENAI_MODELS):
         yield answers.Model(id=name, created=context.started)
 
 

@@ -21,16 +21,16 @@ class Cloning:
 
     Args:
         library: the voice library, opened when it is first needed.
-        capabilities: of all engines.
+        cloners: engines that clone, the best first.
     """
 
     def __init__(
         self,
         library: Callable[[], VoiceLibrary],
-        capabilities: Callable[[], Sequence[Capability]],
+        cloners: Callable[[], Sequence[Capability]],
     ) -> None:
         self._library = library
-        self._capabilities = capabilities
+        self._cloners = cloners
 
     def profile(self, owner: str, given: str | None) -> LibraryVoice | None:
         """The owner's stored voice of that id; None where it is no id of a stored voice.
@@ -43,14 +43,13 @@ class Cloning:
         return self._library().get(owner, given)
 
     def engine(self) -> str:
-        """The first engine that clones.
+        """The engine that clones best.
 
         Raises:
             UnknownVoice: none does.
         """
-        for capability in self._capabilities():
-            if capability.clones:
-                return capability.name
+        for capability in self._cloners():
+            return capability.name
         raise UnknownVoice(
             "The voice is one of your own, made from a clip.",
             "No engine that is installed here can speak with such a voice.",
@@ -65,7 +64,7 @@ class Cloning:
             UnknownVoice: the engine does not clone.
         """
         if not capability.clones:
-            others = [one.name for one in self._capabilities() if one.clones]
+            others = [one.name for one in self._cloners()]
             raise UnknownVoice(
                 f"{capability.title} cannot speak with {profile.name!r:.80}, a voice made from a "
                 "clip.",

@@ -13,6 +13,7 @@ from studio import spaces
 from studio.delivery import DeliverySettings, Master
 from studio.jobs import Job, Note, Plan, SentenceDone, SentenceStarted, Sound
 
+NOTES_SHOWN = 20  # of an engine's, for one text
 UNHEARD_SHOWN = 10  # words with IPA in the lexicon that one note names
 
 
@@ -83,7 +84,8 @@ def _utterance_sound(
         for chunk in chunks:
             job.cancel_token.raise_if_set()
             for note in chunk.notes:
-                if note not in told:  # once, however many sentences it concerns
+                # once, however many sentences it concerns
+                if note not in told and len(told) < NOTES_SHOWN:
                     told.add(note)
                     job.emit(Note(note))
             yield master.push(chunk)

@@ -34,10 +34,8 @@ def offered(studio: Studio, owner: str, engine: str | None = None) -> tuple[Voic
 
 
 def _stored(studio: Studio, owner: str, engine: str | None) -> Iterator[Voice]:
-    cloners = [one.name for one in studio.capabilities() if one.clones]
-    if engine is not None:
-        cloners = [name for name in cloners if name == engine]
-    if not cloners:
+    names = [one.name for one in studio.cloners() if engine in (None, one.name)]
+    if not names:
         return
     try:
         page = studio.voices_library.list(owner, limit=LISTED)
@@ -46,7 +44,7 @@ def _stored(studio: Studio, owner: str, engine: str | None) -> Iterator[Voice]:
         return
     for voice in page.voices:
         languages = (voice.language,) if voice.language else ()
-        yield Voice(voice.id, voice.name, cloners[0], languages, "", ("cloned",), voice.id)
+        yield Voice(voice.id, voice.name, names[0], languages, "", ("cloned",), voice.id)
 
 
 def speaks(voice: Voice, language: str) -> bool:

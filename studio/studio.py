@@ -87,13 +87,23 @@ class Studio:
         self._closed = False
         self._library: VoiceLibrary | None = None
         self._shelf: ModelShelf | None = None
-        self._cloning = Cloning(lambda: self.voices_library, self.capabilities)
+        self._cloning = Cloning(lambda: self.voices_library, self.cloners)
         self._router = Router(settings, self.presets, self.engine, self._cloning)
 
     # engines and voices
 
     def capabilities(self) -> tuple[Capability, ...]:
         return tuple(registry.engine_class(name).capability for name in registry.names())
+
+    def cloners(self) -> tuple[Capability, ...]:
+        """Engines that speak with stored voices, the best first. One that takes the nearest of its
+        own voices for them comes last, and has to have some."""
+        able = [
+            one
+            for one in self.capabilities()
+            if one.clones and (not one.approximates or self.engine(one.name).voices())
+        ]
+        return tuple(sorted(able, key=lambda one: one.approximates))
 
     def controls(self, engine: str) -> type[Controls]:
         return registry.engine_class(engine).controls

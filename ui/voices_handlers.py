@@ -174,7 +174,7 @@ class Lists:
                 opened = self._library.get(owner, view["open"]) if view["open"] else None
         except VivavoceError as error:
             return {**voices_view.broken(parts_of(self._studio, error)), "view": view}
-        cloners = [one for one in self._studio.capabilities() if one.clones]
+        cloners = self._studio.cloners()
         found = voices_view.voices(
             rows, total, query=view["query"], like=view["like"], opened=opened, cloners=cloners
         )

@@ -52,6 +52,12 @@ class EspnetVitsControls(Controls):
         title="Language of the model",
         description="For releases with several languages: name or number. Empty: the text's.",
     )
+    release: str = Field(
+        "",
+        max_length=200,
+        description="For a voice made from a clip: whose speakers it is put together from. Empty: "
+        "the release that has the most.",
+    )
     durations: str = Field(
         "",
         max_length=100_000,

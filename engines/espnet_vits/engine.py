@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, cast
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,20 +14,21 @@ from engines.api import (
     Capability,
     Controls,
     EngineContext,
+    Reference,
     Support,
     Utterance,
     Voice,
 )
-from engines.errors import EngineFailure, UnknownVoice, VivavoceError
-from engines.espnet_vits import choosing, frontend, loading, streaming, synthesis
-from engines.espnet_vits.controls import MOST_FRAMES, EspnetVitsControls, given_durations
+from engines.errors import UnknownVoice, VivavoceError
+from engines.espnet_vits import choosing, frontend, likeness, loading, streaming
+from engines.espnet_vits.controls import EspnetVitsControls, given_durations
+from engines.espnet_vits.saying import Saying, say
 from engines.espnet_vits.shelf import FAMILY, Installed, Shelf, Speaker
 from engines.memory import Lease
 from engines.memory.resident import Resident
-from engines.runtime.noise import normal
 from engines.runtime.residents import BoundStages, resident
-from engines.runtime.stage import Bound
 from engines.runtime.support import open_runtime
+from engines.text.languages import primary
 from engines.voices import unknown_voice
 
 log = logging.getLogger("vivavoce.espnet_vits")
@@ -36,26 +36,9 @@ log = logging.getLogger("vivavoce.espnet_vits")
 SAMPLE_RATE = 22_050  # Hz, of most releases
 DTYPE = "float32"  # shorter ones would change how long phonemes last
 
+EMBEDDING = "embedding"  # of a clip, in a voice's conditioning
+
 _SILENCE = np.zeros(0, np.float32)
-
-
-@dataclass(frozen=True)
-class _Saying:
-    """What is said, and how.
-
-    Attributes:
-        conditions: what the model takes of "sid", "spembs" and "lid".
-        durations: frames of each token, int64 [T_text], where they are given.
-        name: of the noise: another for each sentence.
-    """
-
-    installed: Installed
-    encoded: frontend.Encoded
-    conditions: Mapping[str, np.ndarray]
-    durations: np.ndarray | None
-    controls: EspnetVitsControls
-    seed: int
-    name: str
 
 
 class EspnetVitsEngine:
@@ -75,14 +58,18 @@ class EspnetVitsEngine:
             Support("onnx", DTYPE, "supported", "The release has to be converted once."),
             Support("onnx:cuda", DTYPE, "untested"),
         ),
+        clones=True,
+        approximates=True,
         word_times=True,
         uses_seed=True,
     )
     controls: ClassVar[type[Controls]] = EspnetVitsControls
+    conditioning_version: ClassVar[str] = likeness.VERSION
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
         self._shelf = Shelf(context.models_dir)
+        self._likenesses = likeness.Likenesses(context.cache_dir, context.memory)
 
     def voices(self) -> Sequence[Voice]:
         """A voice for each speaker of each release; none where there is no release."""
@@ -122,29 +109,99 @@ class EspnetVitsEngine:
         """
         assert isinstance(controls, EspnetVitsControls)
         cancel.raise_if_set()
-        installed, speaker = self._find(voice.id)
-        speaker = choosing.speaker_of(installed, speaker, controls.speaker)
+        installed, speaker = self._who(voice, controls, utterance.language)
         config = installed.release.config
         encoded = frontend.encode(utterance.spoken, config)
         if encoded.unknown:
-            note = frontend.unknown_note(encoded.unknown, installed.id)
-            yield AudioChunk(_SILENCE, config.sampling_rate, notes=(note,))
+            notes = frontend.unknown_notes(encoded.unknown, installed.id)
+            yield AudioChunk(_SILENCE, config.sampling_rate, notes=notes)
         if not encoded.speakable:
             return
-        saying = _Saying(
-            installed,
-            encoded,
-            choosing.conditions(installed, speaker, utterance.language, controls.language_id),
-            given_durations(controls.durations, utterance.index, encoded.tokens),
-            controls,
-            seed,
-            str(utterance.index),
-        )
+        given = controls.language_id
+        conditions = choosing.conditions(installed, speaker, utterance.language, given)
+        durations = given_durations(controls.durations, utterance.index, encoded.tokens)
         with self._lease(installed, device, cancel) as bound:
-            yield from _say(bound, saying, cancel)
+            if voice.conditioning is not None and not controls.speaker.strip():
+                clip = voice.conditioning[EMBEDDING]
+                conditions |= yield from self._like(clip, installed, bound, cancel)
+            name = str(utterance.index)
+            saying = Saying(installed, encoded, conditions, durations, controls, seed, name)
+            yield from say(bound, saying, cancel)
+
+    def condition(
+        self,
+        references: Sequence[Reference],
+        *,
+        device: str,  # noqa: ARG002 - the encoder is small and stays on the CPU
+        cancel: CancelToken,
+    ) -> Mapping[str, np.ndarray]:
+        """Who speaks in the clips: {"embedding": float32 [256]}, for whichever release.
+
+        Raises:
+            UnknownVoice: there is no release with several speakers.
+            BadReference: nothing can be heard in the clips.
+        """
+        self._choir("", "")
+        return {EMBEDDING: likeness.of_clips(references, self._context.memory, cancel)}
 
     def close(self) -> None:
         """Nothing is held outside the leases."""
+
+    def _who(
+        self, voice: Voice, controls: EspnetVitsControls, language: str
+    ) -> tuple[Installed, Speaker]:
+        """The release, and of its speakers the voice's or the one that is asked for."""
+        if voice.conditioning is None:
+            installed, speaker = self._find(voice.id)
+        else:
+            installed = self._choir(controls.release, language)
+            speaker = next(iter(installed.speakers.values()))
+        return installed, choosing.speaker_of(installed, speaker, controls.speaker)
+
+    def _choir(self, given: str, language: str) -> Installed:
+        """The release that speaks like a clip: the one named, else that of the most speakers, if
+        there is any in the language."""
+        found = [each for each in self._shelf.releases() if len(each.speakers) > 1]
+        named = [each for each in found if given.strip() in ("", each.id)]
+        if named:
+            return max(
+                named,
+                key=lambda each: (
+                    primary(language) in map(primary, each.languages),
+                    len(each.speakers),
+                ),
+            )
+        raise UnknownVoice(
+            f"release was {given!r:.80}." if given.strip() else "The voice was made from a clip.",
+            f"Releases with several speakers here: {', '.join(each.id for each in found)}."
+            if found
+            else f"{self.capability.title} takes the nearest of a release's speakers, and no "
+            "release with several is here.",
+            "Download one in the Models tab, such as VCTK VITS, or choose another engine.",
+            param="release" if given.strip() else "voice",
+        )
+
+    def _like(
+        self, clip: np.ndarray, installed: Installed, bound: BoundStages, cancel: CancelToken
+    ) -> Generator[AudioChunk, None, dict[str, np.ndarray]]:
+        """What makes the model sound like a clip; tells meanwhile what it does.
+
+        Args:
+            clip: its embedding.
+        """
+        rate = installed.release.config.sampling_rate
+        unheard = self._likenesses.unheard(installed)
+        if unheard:
+            told = f"Listening once to {unheard} speakers of {installed.id}, which takes a while."
+            yield AudioChunk(_SILENCE, rate, notes=(told,))
+
+        def render(speaker: Speaker) -> np.ndarray:
+            saying = likeness.introduction(installed, speaker)
+            return np.concatenate([chunk.samples for chunk in say(bound, saying, cancel)])
+
+        near = self._likenesses.nearest(clip, installed, render, cancel)
+        yield AudioChunk(_SILENCE, rate, notes=(likeness.note(near, installed),))
+        return likeness.conditions(near, installed.release.config.generator)
 
     def _find(self, voice_id: str) -> tuple[Installed, Speaker]:
         name, dot, slug = voice_id.partition(".")
@@ -187,56 +244,3 @@ class EspnetVitsEngine:
 
         key = f"{installed.id} ({installed.version}) on {device}"
         return self._context.memory.acquire(key, describe, cancel=cancel)
-
-
-def _say(bound: BoundStages, saying: _Saying, cancel: CancelToken) -> Iterator[AudioChunk]:
-    config = saying.installed.release.config
-    hop, rate = config.generator.hop, config.sampling_rate
-    given = 0  # samples
-    for number, part in enumerate(streaming.cut_text(saying.encoded.tokens)):
-        cancel.raise_if_set()
-        name = f"{saying.name}.{number}" if number else saying.name
-        prior = _prior(bound, saying, part, name)
-        shape = (1, config.generator.hidden_channels, len(prior.token))
-        noise = normal(saying.seed, f"sound {name}", shape)
-        borders = (given + hop * np.concatenate([[0], np.cumsum(prior.durations)])) / rate
-        words = streaming.words(saying.encoded.tokens[part], borders)
-        scale = saying.controls.noise_scale
-        for samples in streaming.sound(bound, prior, noise, scale, config.generator):
-            cancel.raise_if_set()
-            given += len(samples)
-            heard = [word for word in words if word.end <= given / rate]
-            words = words[len(heard) :]
-            yield AudioChunk(samples, rate, tuple(heard))
-
-
-def _prior(bound: BoundStages, saying: _Saying, part: slice, name: str) -> synthesis.Prior:
-    ids = saying.encoded.ids[part]
-    text = synthesis.Text(
-        ids=ids,
-        noise=normal(saying.seed, f"durations {name}", (1, 2, len(ids))),
-        conditions=saying.conditions,
-        noise_scale=saying.controls.noise_scale_dur,
-        alpha=1 / saying.controls.speed,
-    )
-    durations = None if saying.durations is None else saying.durations[part]
-
-    def encode(**inputs: np.ndarray) -> dict[str, np.ndarray]:
-        out = bound["encode"](**inputs)
-        _check_length(out["durations"] if durations is None else durations, saying)
-        return out
-
-    return synthesis.encode({"encode": cast("Bound", encode)}, text, durations)
-
-
-def _check_length(durations: np.ndarray, saying: _Saying) -> None:
-    """Before anything is spread over that many frames."""
-    total = float(durations.sum(dtype=np.float64))
-    if durations.min() < 0 or total > MOST_FRAMES:  # beyond int64 they come out below 0
-        config = saying.installed.release.config
-        limit = MOST_FRAMES * config.generator.hop / config.sampling_rate
-        raise EngineFailure(
-            f"{saying.installed.id} would speak longer than {limit:.0f} s for one sentence.",
-            f"A sentence takes at most {MOST_FRAMES:,} frames.",
-            "Raise speed, lower noise_scale_dur, or give a shorter sentence.",
-        )

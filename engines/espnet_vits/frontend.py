@@ -15,7 +15,7 @@ from engines.text.g2p import english, japanese, mandarin
 
 SPACE = "<space>"
 NO_LANGUAGE = "zxx"  # BCP 47: text that is no language, such as phonemes
-SHOWN = 8  # unknown symbols that one note names
+SHOWN = 8  # unknown symbols of a sentence that are told
 
 Clean = Callable[[str], str]
 _WORD = re.compile(r"\S+")
@@ -91,12 +91,12 @@ def token_ids(
     return np.array(ids, np.int64), tuple(token for token in tokens if token not in places)
 
 
-def unknown_note(unknown: Iterable[str], release: str) -> str:
-    """What to tell about tokens that a release has no symbol for."""
-    distinct = list(dict.fromkeys(unknown))
-    more = f" and {len(distinct) - SHOWN} more" if len(distinct) > SHOWN else ""
-    return (
-        f"{release} has no symbol for {' '.join(distinct[:SHOWN])}{more}: it takes that as unknown."
+def unknown_notes(unknown: Iterable[str], release: str) -> tuple[str, ...]:
+    """What to tell about tokens that a release has no symbol for: a sentence for each, so that none
+    is told twice in a long text."""
+    distinct = list(dict.fromkeys(unknown))[:SHOWN]
+    return tuple(
+        f"{release} has no symbol for {each}: it takes that as unknown." for each in distinct
     )
 
 

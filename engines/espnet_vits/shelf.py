@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -240,7 +241,7 @@ def _vectors(folder: Path) -> dict[str, tuple[Path, int | None]]:
 def _read_array(path: Path) -> np.ndarray:
     try:
         found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise bad_file(path, f"is no array of NumPy ({error!s:.200})") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or not np.isfinite(found).all():
         raise bad_file(path, "holds something else than the numbers of an x-vector")

@@ -19,6 +19,7 @@ MODULES = {  # where the two names differ
     "coqui-tts": "TTS",
     "Resemblyzer": "resemblyzer",
     "Unidecode": "unidecode",
+    "pyyaml": "yaml",
     "webrtcvad-wheels": "webrtcvad",
 }
 UNLOADED = {

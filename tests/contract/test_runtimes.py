@@ -132,6 +132,41 @@ def test_shorter_precisions(precision: export.Precision, tmp_path: Path) -> None
     assert stage.module.embedding.weight.dtype.itemsize == 4, "the module itself stays as it was"
 
 
+def test_half_precision_does_not_end_the_process(tmp_path: Path) -> None:
+    """One of ONNX Runtime's optimisations crashes on this graph."""
+    import torch
+
+    from engines.espnet_vits.model import Generator
+    from engines.espnet_vits.recipe import generator_config
+
+    class Text(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            config = generator_config(20, hidden_channels=32, text_encoder_blocks=1)
+            self.encoder = Generator(config).text_encoder
+
+        def forward(self, ids: torch.Tensor, text_lengths: torch.Tensor) -> tuple[torch.Tensor]:
+            return (self.encoder(ids, text_lengths)[1],)
+
+    inputs = toy.encoder().inputs[:2]
+    m = Port("m", "float32", (1, 32, "T_text"))
+    stage = MapStage("encode", Text(), inputs, (m,), lengths={"text_lengths": "T_text"})
+    file = export.export(stage, tmp_path, precision="fp16")
+    opened = (
+        "import sys; from pathlib import Path; from engines.runtime.ort import OrtRuntime;"
+        "from engines.runtime.onnx_file import read_stage;"
+        "print(OrtRuntime().bind(read_stage(Path(sys.argv[1]))).stage.name)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", opened, str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout.strip()) == (0, "encode"), ran.stderr
+
+
 def test_verification_is_a_table_that_can_fail(files: Path) -> None:
     stage = toy.encoder()
     examples = [
@@ -319,9 +354,11 @@ def test_threads_of_onnx_runtime_do_not_spin(files: Path, monkeypatch: pytest.Mo
     used: list[onnxruntime.SessionOptions] = []
     real = onnxruntime.InferenceSession
 
-    def watched(file: Path, options: onnxruntime.SessionOptions, providers: object) -> object:
+    def watched(
+        file: Path, options: onnxruntime.SessionOptions, providers: object, **others: object
+    ) -> object:
         used.append(options)
-        return real(file, options, providers)
+        return real(file, options, providers, **others)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", watched)
     OrtRuntime().bind(read_stage(files / "decode.onnx"))
@@ -341,6 +378,6 @@ def test_a_provider_whose_libraries_fail_is_refused(
     listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
     real = onnxruntime.InferenceSession
-    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda file, options, _: real(file))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda file, *_, **__: real(file))
     with pytest.raises(UnsupportedRuntime, match=r"CUDAExecutionProvider.*do not load"):
         OrtRuntime("onnx:cuda").bind(read_stage(files / "decode.onnx"))

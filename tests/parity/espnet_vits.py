@@ -49,7 +49,7 @@ class Replayer:
         if stage in self._training.handlers:
             if self._runtime.name in ("eager", "padded"):
                 return self._training.handlers[stage]
-            return "training runs on torch alone"
+            return "training runs on eager torch"
         return getattr(self, f"_do_{stage}", None)
 
     def _bind_stages(self, name: str) -> Mapping[str, Bound]:

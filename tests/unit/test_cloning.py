@@ -11,9 +11,11 @@ import pytest
 from engines.api import SpeechRequest
 from engines.errors import UnknownVoice
 from studio.jobs import Sound
+from studio.offered import offered
 from studio.settings import Settings
 from studio.studio import Studio
 from tests import fakes, voice_helpers
+from tests.espnet_release import write_release
 from tests.fakes import CloningEngine, ToneEngine
 from tests.voice_helpers import CONSENT
 
@@ -70,6 +72,16 @@ def test_nobody_speaks_with_anothers_voice(cloner, studio, voice) -> None:
 def test_an_engine_that_does_not_clone_says_which_do(cloner, studio, voice) -> None:
     with pytest.raises(UnknownVoice, match=r"eSpeak NG cannot.*'Ann'.*Engines that can: tone"):
         studio.submit(SpeechRequest("One.", voice=voice, engine="espeak", owner="ann"))
+
+
+def test_an_engine_that_takes_the_nearest_of_its_own_comes_last(
+    cloner, studio, voice, tmp_path
+) -> None:
+    assert [one.name for one in studio.cloners()] == ["tone"], "no release of the other is here"
+    write_release(tmp_path / "models" / "many", generator={"spks": 3, "global_channels": 6})
+    assert [one.name for one in studio.cloners()] == ["tone", "espnet_vits"]
+    [listed] = [one for one in offered(studio, "ann") if one.reference == voice]
+    assert listed.engine == "tone"
 
 
 def test_without_an_engine_that_clones_it_says_so(studio, voice) -> None:

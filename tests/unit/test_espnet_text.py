@@ -243,8 +243,9 @@ def test_symbols_that_the_release_lacks_are_told() -> None:
     encoded = frontend.encode("Wait... what", config())
     assert encoded.unknown == ("...",)
     assert encoded.ids[list(texts(encoded)).index("...")] == 1
-    note = frontend.unknown_note(("...", "...", *"abcdefghij"), "tiny")
-    assert "tiny has no symbol for ... a b c d e f g and 3 more" in note
+    notes = frontend.unknown_notes(("...", "...", *"abcdefghij"), "tiny")
+    assert len(notes) == frontend.SHOWN
+    assert notes[:1] == ("tiny has no symbol for ...: it takes that as unknown.",)
 
 
 def test_text_without_a_single_sound_is_an_error_and_marks_alone_are_none() -> None:

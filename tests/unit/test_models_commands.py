@@ -136,7 +136,13 @@ def test_ctrl_c_keeps_what_is_there_and_the_same_command_goes_on(hub, tmp_path) 
     argv = [sys.executable, "app.py", "models", "download", "ljspeech_vits"]
     argv += ["--data-dir", str(tmp_path)]
     process = subprocess.Popen(
-        argv, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        argv,
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # a shell starts what runs in its background with Ctrl-C ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     part = tmp_path / "models/espnet_vits/ljspeech_vits.part"
     wait_until(lambda: list(part.rglob("*.incomplete")), "a file on its way")

@@ -11,6 +11,7 @@ import gradio as gr
 import pytest
 import soundfile
 
+from engines import registry
 from studio.presets import EnginePreset, Presets, StarterVoice
 from studio.settings import Settings
 from studio.studio import Studio
