@@ -8,10 +8,21 @@ import os
 import sys
 from collections.abc import Sequence
 
-from commands import console, devices, doctor, flags, history, models, say, serve, voices
+from commands import (
+    console,
+    convert,
+    devices,
+    doctor,
+    flags,
+    history,
+    models,
+    say,
+    serve,
+    voices,
+)
 from engines.errors import VivavoceError
 
-SUBCOMMANDS = (say, voices, history, models, devices, doctor)
+SUBCOMMANDS = (say, voices, history, models, convert, devices, doctor)
 DESCRIPTION = """\
 Without a command: open the studio in the browser and answer HTTP requests.
 

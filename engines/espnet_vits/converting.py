@@ -1,0 +1,66 @@
+"""A release in other files: safetensors, which any torch opens, and ONNX, which needs no torch."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engines.espnet_vits.checkpoint import load_generator, open_release
+from engines.espnet_vits.loading import STREAMED
+from engines.espnet_vits.shelf import ONNX_FOLDER
+from engines.espnet_vits.stages import stages
+
+if TYPE_CHECKING:
+    from engines.runtime.export import Precision
+    from engines.runtime.stage import MapStage
+
+TEXTS, FRAMES = (1, 5, 24, 61), (1, 9, 40, 160)  # sizes that a file is tried with
+FEWEST = 2  # speakers or languages of a model that has ids for them
+
+
+def to_onnx(
+    folder: Path, *, precision: Precision = "fp32", opset: int | None = None, device: str = "cpu"
+) -> Iterator[tuple[Precision, MapStage, Path]]:
+    """Write `onnx/<stage>.onnx` into a release; gives precision, stage and
+    file of each as soon as it is made. They take their place together, once all are whole.
+
+    Args:
+        precision: of the files. In half precision the text encoder stays in single: a rounded
+            duration would move everything after it.
+        opset: None takes the exporter's usual one.
+        device: where torch traces the model.
+
+    Raises:
+        BadCheckpoint: the release cannot be loaded.
+    """
+    from engines.runtime.export import OPSET, export
+
+    release = open_release(folder)
+    made = stages(load_generator(release), masks=False)
+    target = release.folder / ONNX_FOLDER
+    with tempfile.TemporaryDirectory(dir=release.folder, prefix=".onnx-") as scratch:
+        whole = Path(scratch) / ONNX_FOLDER
+        for name in STREAMED:
+            given: Precision = "fp32" if precision == "fp16" and name == "encode" else precision
+            file = export(made[name], whole, precision=given, opset=opset or OPSET, device=device)
+            yield given, made[name], file
+        if target.exists():
+            shutil.rmtree(target)
+        whole.rename(target)
+
+
+def examples(folder: Path, stage: MapStage) -> Iterator[Mapping[str, np.ndarray]]:
+    """Inputs of several lengths to verify a file of the release with."""
+    from engines.runtime.export import random_inputs
+
+    config = open_release(folder).config.generator
+    below = {"ids": config.vocabs, "sid": FEWEST, "lid": FEWEST}
+    [axis] = stage.axes()
+    for number, size in enumerate(TEXTS if axis == "T_text" else FRAMES):
+        scalars = {"alpha": 1.0, "noise_scale": 0.667, "noise_scale_dur": 0.8}
+        yield random_inputs(stage, {axis: size}, below=below, scalars=scalars, seed=number)
