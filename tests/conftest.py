@@ -8,6 +8,9 @@ import shutil
 
 import pytest
 
+# as the program does: threads that spin while they wait take the time of those that work
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
