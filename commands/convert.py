@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from commands import console, flags
 from engines.errors import InvalidRequest
+from engines.runtime import device as devices
 
 if TYPE_CHECKING:
     from engines.runtime.export import Row
-
-FAILED = 1
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -58,7 +57,9 @@ def _to_onnx(arguments: argparse.Namespace) -> int:
     from engines.espnet_vits.converting import examples, to_onnx
     from engines.runtime.export import verify
 
-    device = "cpu" if arguments.device == "auto" else arguments.device
+    device = "cpu"
+    if arguments.device != "auto":
+        device = devices.resolve(arguments.device, ("cpu", "cuda", "mps")).name
     rows: list[Row] = []
     made = to_onnx(
         arguments.folder, precision=arguments.precision, opset=arguments.opset, device=device
@@ -72,7 +73,7 @@ def _to_onnx(arguments: argparse.Namespace) -> int:
         _show(rows)
     if not all(row.passed for row in rows):
         print("Some outputs are not as torch gives them: do not rely on these files.")
-        return FAILED
+        return console.FAILURE
     print(f"Written: {arguments.folder / 'onnx'}")
     return 0
 

@@ -106,10 +106,6 @@ def faded(samples: np.ndarray, into: int = 0, out: int = 0) -> np.ndarray:
     return result
 
 
-def to_pcm(samples: np.ndarray) -> bytes:
-    return np.rint(np.clip(samples, -1, 1) * FULL_SCALE).astype("<i2").tobytes()
-
-
 def to_float(pcm: bytes) -> np.ndarray:
     return np.frombuffer(pcm, "<i2").astype(np.float32) / FULL_SCALE
 

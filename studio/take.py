@@ -25,6 +25,7 @@ from typing import Any, overload
 import numpy as np
 
 from engines.errors import InvalidRequest
+from studio.encoders import to_pcm
 from studio.jobs import CaptionWord, SentenceTiming
 from studio.pieces import (
     BYTES,
@@ -36,7 +37,6 @@ from studio.pieces import (
     read_pcm,
     spliced,
     to_float,
-    to_pcm,
 )
 
 FADE = 0.005  # seconds: short enough not to be heard, long enough not to click

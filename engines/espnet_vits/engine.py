@@ -54,7 +54,7 @@ class EspnetVitsEngine:
             Support("cuda", DTYPE, "untested"),
             Support("mps", DTYPE, "untested"),
             Support("cpu", DTYPE, "supported"),
-            Support("xla", DTYPE, "untested"),
+            Support("xla", DTYPE, "supported", "Its graphs are compiled when it is loaded."),
             Support("onnx", DTYPE, "supported", "The release has to be converted once."),
             Support("onnx:cuda", DTYPE, "untested"),
         ),
@@ -210,8 +210,8 @@ class EspnetVitsEngine:
                 return installed, next(iter(installed.speakers.values()))
             if installed.id == name and slug in installed.speakers:
                 return installed, installed.speakers[slug]
-        if name in self._shelf.broken():
-            raise self._shelf.broken()[name]
+        if fault := self._shelf.broken().get(name):
+            raise fault
         voices = self.voices()
         if voices:
             raise unknown_voice(self.capability, voice_id, voices)
