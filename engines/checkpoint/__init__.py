@@ -1,5 +1,6 @@
 """Weights from files: opened safely, renamed by a table, folded, loaded strictly."""
 
+from engines.checkpoint.documents import read_json, read_yaml, validated
 from engines.checkpoint.files import (
     SAFE_TORCH,
     SUFFIX,
@@ -41,5 +42,8 @@ __all__ = [
     "opens_pth",
     "published",
     "read",
+    "read_json",
+    "read_yaml",
     "stays",
+    "validated",
 ]
