@@ -1,6 +1,5 @@
 """Weights from files: opened safely, renamed by a table, folded, loaded strictly."""
 
-from engines.checkpoint.documents import read_json, read_yaml, validated
 from engines.checkpoint.files import (
     SAFE_TORCH,
     SUFFIX,
@@ -9,7 +8,9 @@ from engines.checkpoint.files import (
     inside,
     opens_pth,
     read,
+    save,
     stays,
+    unpickle,
 )
 from engines.checkpoint.keys import KeyMap
 from engines.checkpoint.weights import (
@@ -42,8 +43,7 @@ __all__ = [
     "opens_pth",
     "published",
     "read",
-    "read_json",
-    "read_yaml",
+    "save",
     "stays",
-    "validated",
+    "unpickle",
 ]

@@ -67,7 +67,14 @@ def stays(path: Path, folder: Path) -> bool:
     return real.is_relative_to(root) or linked
 
 
-def read(path: Path, *, trust: bool = False, allow: Sequence[Any] = ()) -> dict[str, Tensor]:
+def read(
+    path: Path,
+    *,
+    trust: bool = False,
+    allow: Sequence[Any] = (),
+    within: str = "",
+    mapped: bool = True,
+) -> dict[str, Tensor]:
     """All tensors of a file by name, floats in float32, on the CPU.
 
     Where a safetensors file of the same name lies beside a torch file, that one is read.
@@ -76,7 +83,11 @@ def read(path: Path, *, trust: bool = False, allow: Sequence[Any] = ()) -> dict[
         path: ".safetensors", or anything else for a torch file.
         trust: open a torch file (with `weights_only` all the same) although torch is too old to
             do so safely: only for a file that is known.
-        allow: types that the torch file may hold beside torch's own.
+        allow: types that the torch file may hold beside torch's own; as (type, "module.Name") one
+            stands for a type of that name.
+        within: the name under which the tensors stand in a torch file, where there is one.
+        mapped: leave the tensors of a torch file on the disk until they are used. What is used
+            takes its place twice until the first copy is let go; without, all of it once.
 
     Raises:
         BadCheckpoint: it is missing, damaged, holds code or anything else than tensors, or may
@@ -87,24 +98,66 @@ def read(path: Path, *, trust: bool = False, allow: Sequence[Any] = ()) -> dict[
         path = beside
     if not path.is_file():
         raise bad_file(path, "is missing", "Download the release again, with all of its files.")
-    tensors = _safetensors(path) if path.suffix == SUFFIX else _torch(path, trust, allow)
-    return _floats(path, tensors)
+    if path.suffix == SUFFIX:
+        return _floats(path, _safetensors(path))
+    found = unpickle(path, trust=trust, allow=allow, mapped=mapped)
+    if within and isinstance(found, Mapping):
+        found = found.get(within, found)
+    return _floats(path, _by_name(path, found))
 
 
-def convert(path: Path, target: Path, *, trust: bool = False) -> None:
+def unpickle(
+    path: Path, *, trust: bool = False, allow: Sequence[Any] = (), mapped: bool = True
+) -> Any:
+    """What a torch file holds, its tensors on the CPU; arguments and errors are those of `read`."""
+    import torch
+
+    if not trust and not opens_pth():
+        raise BadCheckpoint(
+            f"{path} is a torch file, and torch {torch.__version__} cannot open one safely.",
+            f"From torch {'.'.join(map(str, SAFE_TORCH))} on it can; safetensors files always "
+            "open.",
+            CONVERT,
+        )
+    if not path.is_file():
+        raise bad_file(path, "is missing", "Download the release again, with all of its files.")
+    try:
+        with torch.serialization.safe_globals(list(allow)):
+            return torch.load(
+                path,
+                map_location="cpu",
+                weights_only=True,
+                mmap=mapped and zipfile.is_zipfile(path),
+            )
+    except pickle.UnpicklingError as error:
+        raise _unpickling(path, error) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise bad_file(path, f"is damaged or no torch file ({reason:.200})") from error
+
+
+def convert(
+    path: Path, target: Path, *, trust: bool = False, allow: Sequence[Any] = (), within: str = ""
+) -> None:
     """Write the tensors of a torch file as safetensors, unchanged but for their float32.
 
     The target appears whole or not at all.
     """
+    found = read(path, trust=trust, allow=allow, within=within)
+    save(found, target)
+
+
+def save(tensors: Mapping[str, Tensor], target: Path) -> None:
+    """Write a safetensors file, which appears whole or not at all."""
     from safetensors.torch import save_file
 
     # Two names of one tensor are two tensors in safetensors.
-    tensors = {key: each.clone().contiguous() for key, each in read(path, trust=trust).items()}
+    tensors = {key: each.clone().contiguous() for key, each in tensors.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
     os.close(handle)
     try:
-        save_file(tensors, name)
+        save_file(dict(tensors), name)
         Path(name).replace(target)
     finally:
         Path(name).unlink(missing_ok=True)
@@ -124,26 +177,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
         raise bad_file(path, f"is damaged or no safetensors file ({error})") from error
 
 
-def _torch(path: Path, trust: bool, allow: Sequence[Any]) -> dict[str, Any]:
-    import torch
-
-    if not trust and not opens_pth():
-        raise BadCheckpoint(
-            f"{path} is a torch file, and torch {torch.__version__} cannot open one safely.",
-            f"From torch {'.'.join(map(str, SAFE_TORCH))} on it can; safetensors files always "
-            "open.",
-            CONVERT,
-        )
-    try:
-        with torch.serialization.safe_globals(list(allow)):
-            found = torch.load(
-                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-            )
-    except pickle.UnpicklingError as error:
-        raise _unpickling(path, error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise bad_file(path, f"is damaged or no torch file ({reason:.200})") from error
+def _by_name(path: Path, found: Any) -> dict[str, Any]:
     if isinstance(found, Mapping) and set(found) == {"module"}:
         found = found["module"]  # deepspeed's
     elif isinstance(found, Mapping) and isinstance(found.get("module"), Mapping):

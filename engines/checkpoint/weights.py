@@ -75,8 +75,8 @@ class Report:
 def fold(state: State, file: str) -> dict[str, Tensor]:
     """Weight norm multiplied out, in both of its published layouts; other tensors as they are.
 
-    The norm is over all dimensions but the one that the lengths run along: the first, which for a
-    transposed convolution is the input channel, or the last.
+    The norm is over all dimensions but the first, which for a transposed convolution is the input
+    channel.
 
     Raises:
         BadCheckpoint: only one half is there, or their shapes do not belong together.
@@ -95,16 +95,14 @@ def fold(state: State, file: str) -> dict[str, Tensor]:
         if name in folded:
             Report(file, unexpected=(name,)).check()
         (length_key, length), (_, direction) = pair[0], pair[1]
-        ones = [1] * (direction.dim() - 1)
-        expected = [*direction.shape[:1], *ones], [*ones, *direction.shape[-1:]]
-        if list(length.shape) not in expected:
-            wrong = Wrong(length_key, str(expected[0]), str(list(length.shape)))
+        expected = [*direction.shape[:1], *[1] * (direction.dim() - 1)]
+        if list(length.shape) != expected:
+            wrong = Wrong(length_key, str(expected), str(list(length.shape)))
             Report(file, wrong=(wrong,)).check()
         if direction.is_meta:  # it has no values, and a norm on meta imports torch's compiler
             folded[name] = direction
             continue
-        along = expected.index(list(length.shape)) and direction.dim() - 1
-        norm = direction.movedim(along, 0).flatten(1).norm(dim=1).view(length.shape)
+        norm = direction.flatten(1).norm(dim=1).view(length.shape)
         folded[name] = direction * (length / norm)
     return folded
 
@@ -134,19 +132,23 @@ def examine(module: nn.Module, state: State, keys: KeyMap, file: str) -> Report:
     return compare(module.state_dict(), fold(renamed(state, keys), file), keys, file)
 
 
-def load(module: nn.Module, state: State, keys: KeyMap, file: str) -> None:
+def load(module: nn.Module, state: State, keys: KeyMap, file: str, *, mapped: bool = True) -> None:
     """Put a file's tensors into a module, which may lie on the meta device.
 
     Args:
         state: under published names, in either layout of weight norm.
+        mapped: the tensors may lie in a file that is read piece by piece; where they do not, they
+            become the module's without a copy.
 
     Raises:
         BadCheckpoint: anything is missing, unexpected or of the wrong shape.
     """
     found = fold(renamed(state, keys), file)
     compare(module.state_dict(), found, keys, file).check()
-    # A file that is read piece by piece must not stay open behind the weights.
-    module.load_state_dict({key: each.clone() for key, each in found.items()}, assign=True)
+    if mapped:
+        # A file that is read piece by piece must not stay open behind the weights.
+        found = {key: each.clone() for key, each in found.items()}
+    module.load_state_dict(found, assign=True)
 
 
 def load_trainable(module: nn.Module, state: State, keys: KeyMap, file: str) -> None:

@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engines.checkpoint import validated
-from engines.espnet_vits.config import Channels, Count, Kernel, ReleaseConfig
+from engines.espnet_vits.config import Channels, Count, Kernel, ReleaseConfig, validated
 
 
 class _Part(BaseModel):

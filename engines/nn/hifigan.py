@@ -18,9 +18,11 @@ SLOPE = 0.1
 LAST_SLOPE = 0.01  # the original's, which left torch's default at its last activation
 
 
-def same_conv(channels: int, out: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
+def same_conv(
+    channels: int, out: int, kernel: int, dilation: int = 1, *, bias: bool = True
+) -> nn.Conv1d:
     padding = (kernel - 1) // 2 * dilation
-    return nn.Conv1d(channels, out, kernel, padding=padding, dilation=dilation)
+    return nn.Conv1d(channels, out, kernel, padding=padding, dilation=dilation, bias=bias)
 
 
 class ResBlock(nn.Module):
@@ -45,6 +47,8 @@ class HiFiGan(nn.Module):
         scales: upsampling factors; their product is the hop.
         resblocks: kernel and dilations of each block of a stage; their mean is taken.
         condition: G, 0 where there is no global condition.
+        condition_each: the condition is added after every upsampling as well.
+        post_bias: of the last convolution.
     """
 
     def __init__(
@@ -55,6 +59,9 @@ class HiFiGan(nn.Module):
         scales: Sequence[int],
         resblocks: Sequence[tuple[int, Sequence[int]]],
         condition: int = 0,
+        *,
+        condition_each: bool = False,
+        post_bias: bool = True,
     ):
         super().__init__()
         self.scales = tuple(scales)
@@ -76,7 +83,10 @@ class HiFiGan(nn.Module):
         self.resblocks = nn.ModuleList(
             ResBlock(each, size, dilations) for each in widths[1:] for size, dilations in resblocks
         )
-        self.conv_post = same_conv(widths[-1], 1, kernel)
+        self.conds = nn.ModuleList(
+            nn.Conv1d(condition, each, 1) for each in (widths[1:] if condition_each else ())
+        )
+        self.conv_post = same_conv(widths[-1], 1, kernel, bias=post_bias)
 
     @property
     def hop(self) -> int:
@@ -99,6 +109,8 @@ class HiFiGan(nn.Module):
         blocks, size, hop = list(self.resblocks), self.blocks, 1
         for i, (up, scale) in enumerate(zip(self.ups, self.scales, strict=True)):
             x = up(masked(functional.leaky_relu(x, SLOPE), _mask(lengths, x, hop)))
+            if self.conds and g is not None:
+                x = x + self.conds[i](g)
             hop *= scale
             mask = _mask(lengths, x, hop)
             total = blocks[i * size](x, mask)
