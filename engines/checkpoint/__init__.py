@@ -1,5 +1,6 @@
 """Weights from files: opened safely, renamed by a table, folded, loaded strictly."""
 
+from engines.checkpoint.documents import read_json, read_yaml, validated
 from engines.checkpoint.files import (
     SAFE_TORCH,
     SUFFIX,
@@ -43,7 +44,10 @@ __all__ = [
     "opens_pth",
     "published",
     "read",
+    "read_json",
+    "read_yaml",
     "save",
     "stays",
     "unpickle",
+    "validated",
 ]

@@ -26,19 +26,21 @@ class KeyMap:
     Attributes:
         rows: published and own name, both without the prefix.
         prefix: what all published names begin with.
-        drop: published beginnings (without the prefix) of what is not wanted; said explicitly,
-            so that all else that a model lacks is an error.
+        drop: published beginnings (without the prefix, `{}` for a number) of what is not wanted;
+            said explicitly, so that all else that a model lacks is an error.
     """
 
     rows: Sequence[tuple[str, str]]
     prefix: str = ""
     drop: Sequence[str] = ()
+    _dropped: list[re.Pattern[str]] = field(init=False, repr=False, compare=False)
     _to_own: list[tuple[re.Pattern[str], str]] = field(init=False, repr=False, compare=False)
     _to_published: list[tuple[re.Pattern[str], str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         there = [(_pattern(published), _template(own)) for published, own in self.rows]
         back = [(_pattern(own), _template(published)) for published, own in self.rows]
+        object.__setattr__(self, "_dropped", [_pattern(each) for each in self.drop])
         object.__setattr__(self, "_to_own", there)
         object.__setattr__(self, "_to_published", back)
 
@@ -47,7 +49,7 @@ class KeyMap:
         if not key.startswith(self.prefix):
             return _FOREIGN + key
         bare = key[len(self.prefix) :]
-        if any(bare == each or bare.startswith(f"{each}.") for each in self.drop):
+        if any(pattern.match(bare) for pattern in self._dropped):
             return None
         return _rename(bare, self._to_own)
 

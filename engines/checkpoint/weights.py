@@ -75,8 +75,8 @@ class Report:
 def fold(state: State, file: str) -> dict[str, Tensor]:
     """Weight norm multiplied out, in both of its published layouts; other tensors as they are.
 
-    The norm is over all dimensions but the first, which for a transposed convolution is the input
-    channel.
+    The norm is over all dimensions but the one that the lengths run along: the first, which for a
+    transposed convolution is the input channel, or the last.
 
     Raises:
         BadCheckpoint: only one half is there, or their shapes do not belong together.
@@ -95,14 +95,16 @@ def fold(state: State, file: str) -> dict[str, Tensor]:
         if name in folded:
             Report(file, unexpected=(name,)).check()
         (length_key, length), (_, direction) = pair[0], pair[1]
-        expected = [*direction.shape[:1], *[1] * (direction.dim() - 1)]
-        if list(length.shape) != expected:
-            wrong = Wrong(length_key, str(expected), str(list(length.shape)))
+        ones = [1] * (direction.dim() - 1)
+        expected = [*direction.shape[:1], *ones], [*ones, *direction.shape[-1:]]
+        if list(length.shape) not in expected:
+            wrong = Wrong(length_key, str(expected[0]), str(list(length.shape)))
             Report(file, wrong=(wrong,)).check()
         if direction.is_meta:  # it has no values, and a norm on meta imports torch's compiler
             folded[name] = direction
             continue
-        norm = direction.flatten(1).norm(dim=1).view(length.shape)
+        along = expected.index(list(length.shape)) and direction.dim() - 1
+        norm = direction.movedim(along, 0).flatten(1).norm(dim=1).view(length.shape)
         folded[name] = direction * (length / norm)
     return folded
 

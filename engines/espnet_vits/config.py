@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engines.checkpoint import bad_file, inside
+from engines.checkpoint import bad_file, inside, read_yaml, validated
 from engines.errors import BadCheckpoint
 from engines.nn.reach import hifigan_reach
 
-LARGEST_YAML = 16 << 20  # bytes; published ones have some thousand lines
 BLANK, UNKNOWN = 0, 1  # ids of <blank>, which is padding, and <unk>
 
 Channels = Annotated[int, Field(ge=1, le=1 << 16)]
 Count = Annotated[int, Field(ge=1, le=256)]
 Kernel = Annotated[int, Field(ge=1, le=1023)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class GeneratorConfig(BaseModel):
@@ -264,55 +262,6 @@ def read_config(path: Path) -> ReleaseConfig:
             f"lists {len(config.token_list)} tokens, and the model has {generator.vocabs} (vocabs)",
         )
     return config
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """
-    Raises:
-        BadCheckpoint: it is missing, too large or no YAML mapping.
-    """
-    import yaml
-
-    if not path.is_file():
-        raise bad_file(path, "is missing", "Download the release again, with all of its files.")
-    if path.stat().st_size > LARGEST_YAML:
-        raise bad_file(path, f"is larger than {LARGEST_YAML >> 20} MiB")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        data = yaml.load(path.read_bytes(), Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise bad_file(path, f"is no YAML ({reason:.200})") from error
-    if not isinstance(data, dict):
-        raise bad_file(path, "holds no fields")
-    return data
-
-
-def validated(model: type[Model], data: dict[str, Any], path: Path, where: str) -> Model:
-    """
-    Raises:
-        BadCheckpoint: a field is unknown or has a value that it cannot have; all are named.
-    """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        found = "; ".join(_told(each, where) for each in error.errors()[:5])
-        raise BadCheckpoint(
-            f"{path} describes a model that is not known here: {found}.",
-            "",
-            "Pick another release, or a newer version of Vivavoce.",
-        ) from error
-
-
-def _told(error: Any, where: str) -> str:
-    name = ".".join(map(str, (*([where] if where else []), *error["loc"])))
-    if error["type"] == "extra_forbidden":
-        return f"{name} is unknown"
-    if error["type"] == "missing":
-        return f"{name} is missing"
-    message = error["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(error["input"], dict) else f" (it is {error['input']!r:.60})"
-    return f"{name}: {message}{given}"
 
 
 def _mapping(data: dict[str, Any], key: str, path: Path) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engines.espnet_vits.config import Channels, Count, Kernel, ReleaseConfig, validated
+from engines.checkpoint import validated
+from engines.espnet_vits.config import Channels, Count, Kernel, ReleaseConfig
 
 
 class _Part(BaseModel):

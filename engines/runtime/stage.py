@@ -67,14 +67,16 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """The size of an output axis: `scale * n + offset`, where n is that of an input's `axis`."""
+    """The size of an output axis: `(scale * n + offset) // divisor`, where n is that of an input's
+    `axis`."""
 
     axis: str
     scale: int = 1
     offset: int = 0
+    divisor: int = 1
 
     def of(self, sizes: Mapping[str, int]) -> int:
-        return self.scale * sizes[self.axis] + self.offset
+        return (self.scale * sizes[self.axis] + self.offset) // self.divisor
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def declaration(stage: MapStage) -> str:
             "inputs": [[port.name, port.dtype, list(port.shape)] for port in stage.inputs],
             "outputs": [[port.name, port.dtype, list(port.shape)] for port in stage.outputs],
             "out_len": {
-                axis: [length.axis, length.scale, length.offset]
+                axis: [length.axis, length.scale, length.offset, length.divisor]
                 for axis, length in stage.out_len.items()
             },
             "lengths": dict(stage.lengths),
@@ -211,8 +213,8 @@ def read_declaration(text: str, source: Path) -> MapStage:
                 Port(name, dtype, tuple(shape)) for name, dtype, shape in data["outputs"]
             ),
             out_len={
-                axis: Length(counted, int(scale), int(offset))
-                for axis, (counted, scale, offset) in data["out_len"].items()
+                axis: Length(counted, *(int(number) for number in numbers))
+                for axis, (counted, *numbers) in data["out_len"].items()
             },
             lengths=dict(data["lengths"]),
             source=source,

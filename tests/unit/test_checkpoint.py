@@ -211,6 +211,9 @@ def test_names_are_mapped_there_and_back(there, here):
 def test_what_is_dropped_is_said():
     assert KEYS.own("net.optimizer.lr") is None
     assert KEYS.own("net.optimizers") == "optimizers"
+    numbered = KeyMap((), drop=("layer{}.bn",))
+    assert numbered.own("layer12.bn.mean") is None
+    assert numbered.own("layers.bn.mean") == "layers.bn.mean"
 
 
 def weight_normed(conv: nn.Module) -> dict[str, torch.Tensor]:
@@ -240,6 +243,15 @@ def test_weight_norm_is_folded_or_kept(kind, layout):
     trained["post"].weight.square().sum().backward()
     parameters = dict(trained.named_parameters())
     assert parameters[names["net.out.weight_g"]].grad.abs().sum() > 0
+
+
+def test_weight_norm_along_the_last_axis_is_folded():
+    conv = parametrizations.weight_norm(nn.Conv1d(4, 6, 5, groups=2), dim=2)
+    halves = {
+        f"a.weight_{short}": conv.state_dict()[f"parametrizations.weight.original{i}"] * (2 - i)
+        for i, short in enumerate("gv")
+    }
+    torch.testing.assert_close(fold(halves, "file")["a.weight"], 2 * conv.weight)
 
 
 def test_half_of_a_weight_norm_is_not_enough():

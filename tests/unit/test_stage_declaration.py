@@ -92,3 +92,17 @@ def changed(**changes: Any) -> str:
 def test_a_declaration_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(BadCheckpoint, match=r"render\.onnx cannot be read.*version 1.*again"):
         read_declaration(text, Path("render.onnx"))
+
+
+def test_an_output_may_be_shorter_by_a_factor() -> None:
+    frames = Length("T_wav", 1, -80, 320)
+    assert [frames.of({"T_wav": n}) for n in (400, 719, 720)] == [1, 1, 2]
+    stage = MapStage(
+        "listen",
+        None,
+        (Port("wav", "float32", (1, "T_wav")),),
+        (Port("feats", "float32", (1, "T_feat")),),
+        {"T_feat": frames},
+    )
+    read = read_declaration(declaration(stage), Path("listen.onnx"))
+    assert read.out_len == {"T_feat": frames}
