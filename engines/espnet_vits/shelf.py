@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import threading
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
@@ -16,6 +12,7 @@ import numpy as np
 
 from engines.api import Voice
 from engines.checkpoint import SUFFIX, bad_file
+from engines.checkpoint.folders import Folders, slug, unique
 from engines.errors import BadCheckpoint, VivavoceError
 from engines.espnet_vits import frontend
 from engines.espnet_vits.checkpoint import Release, open_release
@@ -32,12 +29,6 @@ from engines.text.languages import canonical
 FAMILY = "espnet_vits"
 META = "meta.yaml"
 ONNX_FOLDER = "onnx"  # of a release: one file a stage
-DEEPEST = 4  # levels of the models directory at which a release is looked for
-MOST_FOLDERS = 5_000
-MOST_FILES = 5_000  # of one release
-
-# When one of its files changes a release is read anew: path, time, size.
-_Stamp = tuple[tuple[str, int, int], ...]
 _TAG = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
@@ -101,31 +92,17 @@ class Shelf:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._lock = threading.Lock()
-        self._read: dict[Path, tuple[_Stamp, str, Installed | VivavoceError]] = {}
+        self._folders = Folders(root, lambda folder: (folder / META).is_file(), _open)
 
     def releases(self) -> tuple[Installed, ...]:
         """Those that can be spoken with, by folder."""
-        return tuple(each for each in self._look().values() if isinstance(each, Installed))
+        found = self._folders.look().values()
+        return tuple(each for each in found if isinstance(each, Installed))
 
     def broken(self) -> dict[str, VivavoceError]:
         """Why the others cannot, by id."""
-        return {
-            name: each for name, each in self._look().items() if isinstance(each, VivavoceError)
-        }
-
-    def _look(self) -> dict[str, Installed | VivavoceError]:
-        found: dict[str, Installed | VivavoceError] = {}
-        with self._lock:
-            for folder in _folders(self._root):
-                name = _unique(_slug(_title(folder)), found)
-                stamp = _stamp(folder)
-                known = self._read.get(folder)
-                if known is None or known[:2] != (stamp, name):
-                    known = self._read[folder] = stamp, name, _open(folder, name, stamp)
-                found[name] = known[2]
-        return found
+        found = self._folders.look().items()
+        return {name: each for name, each in found if isinstance(each, VivavoceError)}
 
 
 def vector(speaker: Speaker, size: int) -> np.ndarray:
@@ -151,7 +128,7 @@ def vector(speaker: Speaker, size: int) -> np.ndarray:
     return found.reshape(1, size).astype(np.float32)
 
 
-def _open(folder: Path, name: str, stamp: _Stamp) -> Installed | VivavoceError:
+def _open(folder: Path, name: str, version: str) -> Installed:
     try:
         release = open_release(folder)
         front_end, _ = frontend.front_end_of(release.config)
@@ -159,10 +136,10 @@ def _open(folder: Path, name: str, stamp: _Stamp) -> Installed | VivavoceError:
         lids = language_ids(folder)
         _check_rows(release, "lang2lid", lids, release.config.generator.languages)
         speakers = {speaker.slug: speaker for speaker in _speakers(release)}
-    except VivavoceError as error:
-        return error
     except OSError as error:
-        return bad_file(folder, f"cannot be read ({error.strerror})", "Correct its rights.")
+        raise bad_file(
+            folder, f"cannot be read ({error.strerror})", "Correct its rights."
+        ) from error
     languages: tuple[str, ...] = (front_end.language,)
     if release.config.generator.languages:
         languages = tuple(canonical(each) for each in lids if _TAG.fullmatch(each)) or languages
@@ -177,7 +154,6 @@ def _open(folder: Path, name: str, stamp: _Stamp) -> Installed | VivavoceError:
         )
         for each in speakers.values()
     )
-    version = hashlib.blake2b(repr(stamp).encode(), digest_size=4).hexdigest()
     return Installed(name, version, release, speakers, lids, languages, voices)
 
 
@@ -220,9 +196,9 @@ def _speakers(release: Release) -> list[Speaker]:
     taken: dict[str, object] = {}
     slugged = []
     for each in named:
-        slug = _unique(_slug(each.name), taken)
-        taken[slug] = None
-        slugged.append(Speaker(each.name, slug, each.sid, each.vector))
+        name = unique(slug(each.name), taken)
+        taken[name] = None
+        slugged.append(Speaker(each.name, name, each.sid, each.vector))
     return slugged or [Speaker("", "")]
 
 
@@ -260,66 +236,3 @@ def _check_rows(release: Release, file: str, rows: Mapping[str, int], size: int)
             release.folder,
             f"gives {name!r:.80} the number {row} in {file}, and the model has {size}",
         )
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    """Folders with a `meta.yaml`; none is looked for inside another."""
-    level, looked_at = [root], 0
-    for _ in range(DEEPEST + 1):
-        below: list[Path] = []
-        for folder in level:
-            looked_at += 1
-            if looked_at > MOST_FOLDERS:
-                return
-            if folder != root and (folder / META).is_file():
-                yield folder
-            else:
-                below += _children(folder)
-        level = below
-
-
-def _children(folder: Path) -> list[Path]:
-    try:
-        return sorted(
-            child
-            for child in folder.iterdir()
-            if not child.name.startswith(".") and child.suffix != ".part" and child.is_dir()
-        )
-    except OSError:
-        return []
-
-
-def _stamp(folder: Path) -> _Stamp:
-    found: list[tuple[str, int, int]] = []
-    for top, _, names in os.walk(folder):
-        for name in names:
-            path = Path(top, name)
-            try:
-                stat = path.stat()
-            except OSError:  # a link to nowhere
-                continue
-            found.append((str(path), stat.st_mtime_ns, stat.st_size))
-            if len(found) > MOST_FILES:
-                return tuple(sorted(found))
-    return tuple(sorted(found))
-
-
-def _title(folder: Path) -> str:
-    """The folder's name; in a cache of the Hugging Face Hub that of the repository."""
-    if folder.parent.name == "snapshots":
-        return folder.parent.parent.name.removeprefix("models--").rpartition("--")[2]
-    return folder.name
-
-
-def _slug(name: str) -> str:
-    """Letters, digits, - and _ alone: a dot stands between release and speaker."""
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_name).strip("-") or "unnamed"
-
-
-def _unique(name: str, taken: Mapping[str, object]) -> str:
-    number, found = 1, name
-    while found in taken:
-        number += 1
-        found = f"{name}-{number}"
-    return found
