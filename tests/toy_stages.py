@@ -5,13 +5,17 @@ Letters: B batch, H channels, T text positions or frames.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
 
+from engines.nn.kv_cache import KvCache, Rotary, last
 from engines.runtime.buckets import Buckets, BucketTable
 from engines.runtime.noise import normal
 from engines.runtime.stage import Length, MapStage, Port
+from engines.runtime.step import Carry, StepStage
 
 SYMBOLS = 11
 HIDDEN = 8
@@ -135,3 +139,78 @@ def text(length: int, seed: int = 3) -> dict[str, np.ndarray]:
 def frames(length: int, seed: int = 3) -> dict[str, np.ndarray]:
     """Inputs of `decoder`."""
     return {"z": normal(seed, "z", (1, HIDDEN, length))}
+
+
+# a step stage
+
+KEYS, QUERIES, HEAD = 2, 4, 16  # heads of keys, of queries; numbers of a head
+STEP_TABLE: BucketTable = {"B": Buckets([1, 3]), "T_new": Buckets([4, 8])}
+STEP_SIZES = Buckets([8, 12, 24])
+
+
+class Speaker(nn.Module):
+    """Two layers of attention over a carry, as in a language model."""
+
+    def __init__(self, layers: int = 2, head: int = HEAD) -> None:
+        super().__init__()
+        size = QUERIES * head
+        self.split = (size, KEYS * head, KEYS * head)
+        self.embedding = nn.Embedding(SYMBOLS, size)
+        self.qkv = nn.ModuleList(nn.Linear(size, sum(self.split)) for _ in range(layers))
+        self.out = nn.ModuleList(nn.Linear(size, size) for _ in range(layers))
+        self.head = nn.Linear(size, SYMBOLS)
+        for name, table in zip(("cos", "sin"), Rotary.tables(64, head, 100.0), strict=True):
+            self.register_buffer(name, table)
+
+    def forward(
+        self,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        lengths: torch.Tensor,
+        *carry: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        cache = KvCache(carry, positions, lengths, ids.shape[1])
+        x = self.embedding(ids)
+        for layer, (qkv, out) in enumerate(zip(self.qkv, self.out, strict=True)):
+            q, k, v = qkv(x).split(self.split, dim=-1)
+            x = x + out(cache.attend(layer, q, k, v, rotary=Rotary(self.cos, self.sin))).tanh()
+        return (self.head(last(x, lengths)), x, *cache.tensors)
+
+
+def speaker(seed: int = 0, *, layers: int = 2, head: int = HEAD) -> StepStage:
+    torch.manual_seed(seed)
+    return StepStage(
+        "speaker",
+        Speaker(layers, head).eval().requires_grad_(False),
+        inputs=(Port("ids", "int64", ("B", "T_new")),),
+        outputs=(
+            Port("logits", "float32", ("B", SYMBOLS)),
+            Port("hidden", "float32", ("B", "T_new", QUERIES * head)),
+        ),
+        carry=Carry(layers, KEYS, head),
+        sizes=STEP_SIZES,
+    )
+
+
+def whole(stage: StepStage, ids: Sequence[int]) -> np.ndarray:
+    """Logits at every position of one row, computed at once without a carry: the definition that
+    prefill and steps are held against. [T, SYMBOLS]"""
+    model = stage.module
+    q_size, k_size, _ = model.split
+    head = stage.carry.head_dim
+    positions = torch.arange(len(ids))[None]
+    rotary = Rotary(model.cos, model.sin)
+    with torch.no_grad():
+        x = model.embedding(torch.tensor([list(ids)]))
+        for qkv, out in zip(model.qkv, model.out, strict=True):
+            q, k, v = (
+                each.unflatten(2, (-1, head)).transpose(1, 2)
+                for each in qkv(x).split(model.split, dim=-1)
+            )
+            q, k = rotary.turn(q, positions), rotary.turn(k, positions)
+            k, v = (each.repeat_interleave(q_size // k_size, dim=1) for each in (k, v))
+            scores = q @ k.transpose(2, 3) / head**0.5
+            future = torch.ones(len(ids), len(ids), dtype=torch.bool).triu(1)
+            y = scores.masked_fill(future, -torch.inf).softmax(-1) @ v
+            x = x + out(y.transpose(1, 2).flatten(2)).tanh()
+        return model.head(x)[0].numpy()

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import json
 import logging
 import tempfile
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from engines.errors import EngineFailure
 from engines.runtime.eager import EagerRuntime, module_of, to_dtype
 from engines.runtime.onnx_file import DECLARATION_KEY, SUFFIX, read_stage
 from engines.runtime.ort import FIXED_KEY, OrtRuntime
 from engines.runtime.padding import blank
 from engines.runtime.stage import MapStage, declaration
+from engines.runtime.tracing import OPSET, dynamic_axes, quiet, trace
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("vivavoce.export")
 
 Precision = Literal["fp32", "fp16", "int8"]
-OPSET = 20
-
 # Largest error, as a share of the output's largest value (or of 1), that passes verification.
 TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2, "int8": 0.25}
 
@@ -207,41 +202,16 @@ def _program(
 
     # sizes that differ from each other and from anything in a model, so that none is taken for it
     examples = dict(zip(stage.axes(), (37, 53, 71, 89, 97, 113), strict=False))
-    # what is traced for 2 holds for 1 as well, which verification shows; torch 2.9 traces no 1
-    free = {axis: torch.export.Dim(axis, min=2) for axis in stage.axes() if axis not in fixed}
     inputs = blank(stage, {**examples, **fixed})
-    shapes = tuple(
-        {i: free[axis] for i, axis in enumerate(port.shape) if axis in free}
-        for port in stage.inputs
+    return trace(
+        stage.name,
+        module,
+        [torch.from_numpy(each).to(device) for each in inputs],
+        dynamic_axes(stage.inputs, fixed),
+        [port.name for port in stage.inputs],
+        [port.name for port in stage.outputs],
+        opset,
     )
-    try:
-        with _quiet():
-            program = torch.onnx.export(
-                module,
-                tuple(torch.from_numpy(each).to(device) for each in inputs),
-                dynamo=True,
-                opset_version=opset,
-                input_names=[port.name for port in stage.inputs],
-                output_names=[port.name for port in stage.outputs],
-                dynamic_shapes=_by_parameter(module, shapes),
-                verbose=False,
-            )
-    except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
-        reason = str(error.__cause__ or error).strip()  # the exporter's own text is advice
-        raise EngineFailure(
-            f"Stage {stage.name} cannot be written as ONNX of opset {opset}: {reason:.500}",
-            f"Opset {OPSET} is the one that is tried out.",
-            "Leave --opset out, or report it.",
-        ) from error
-    assert program is not None, "no file was named, so the program is returned"
-    return program
-
-
-def _by_parameter(module: nn.Module, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
-    """One entry for each parameter of `forward`: those that `*rest` takes stand together."""
-    parameters = inspect.signature(module.forward).parameters.values()
-    named = sum(each.kind is not inspect.Parameter.VAR_POSITIONAL for each in parameters)
-    return shapes if named == len(parameters) else (*shapes[:named], shapes[named:])
 
 
 def _quantise(file: Path, metadata: Mapping[str, str]) -> bool:
@@ -250,7 +220,7 @@ def _quantise(file: Path, metadata: Mapping[str, str]) -> bool:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     smaller = file.with_name(f"int8-{file.name}")
-    with _quiet():
+    with quiet():
         quantize_dynamic(
             file,
             smaller,
@@ -266,22 +236,6 @@ def _quantise(file: Path, metadata: Mapping[str, str]) -> bool:
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.save(model, file)
     return True
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' advice to their own developers from the person who converts."""
-    talkers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "root")]
-    levels = [talker.level for talker in talkers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for talker in talkers:
-            talker.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for talker, level in zip(talkers, levels, strict=True):
-                talker.setLevel(level)
 
 
 def _row(

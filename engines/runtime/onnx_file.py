@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from engines.errors import BadCheckpoint
-from engines.runtime.stage import MapStage, read_declaration
+from engines.runtime import stage as stages
+from engines.runtime import step as steps
+from engines.runtime.stage import MapStage
+from engines.runtime.step import StepStage
 
 SUFFIX = ".onnx"
 DECLARATION_KEY = "vivavoce.stage"  # of the model's metadata
+STEP_KEY = "vivavoce.step"  # instead, where it is a step stage
 MAKE_AGAIN = "Make it again from the checkpoint with `python app.py convert DIR --to onnx`."
 METADATA_FIELD = 14  # of ModelProto: pairs of key (field 1) and value (field 2)
 
 
 def stages_in(folder: Path) -> tuple[MapStage, ...]:
-    """The stages of a folder's ONNX files, by name.
+    """The map stages of a folder's ONNX files, by name; step stages are read one by one.
 
     Raises:
         BadCheckpoint: a file is damaged or no stage of Vivavoce.
     """
-    return tuple(read_stage(file) for file in sorted(folder.glob(f"*{SUFFIX}")))
+    files = [(file, _metadata(file)) for file in sorted(folder.glob(f"*{SUFFIX}"))]
+    return tuple(_map_stage(file, found) for file, found in files if STEP_KEY not in found)
 
 
 def read_stage(file: Path) -> MapStage:
@@ -30,10 +35,23 @@ def read_stage(file: Path) -> MapStage:
     Raises:
         BadCheckpoint: the file is missing, damaged or no stage of Vivavoce.
     """
+    return _map_stage(file, _metadata(file))
+
+
+def read_step(file: Path) -> StepStage:
+    """The same of a file that holds a step stage."""
+    return steps.read_declaration(_declared(file, _metadata(file), STEP_KEY), file)
+
+
+def _map_stage(file: Path, metadata: Mapping[str, str]) -> MapStage:
+    return stages.read_declaration(_declared(file, metadata, DECLARATION_KEY), file)
+
+
+def _metadata(file: Path) -> dict[str, str]:
     try:
         with file.open("rb") as opened:
             size = file.stat().st_size
-            metadata = dict(
+            return dict(
                 _pair(opened, end)
                 for field, end in _fields(opened, size)
                 if field == METADATA_FIELD
@@ -44,13 +62,16 @@ def read_stage(file: Path) -> MapStage:
             "",
             MAKE_AGAIN,
         ) from error
-    if DECLARATION_KEY not in metadata:
+
+
+def _declared(file: Path, metadata: Mapping[str, str], key: str) -> str:
+    if key not in metadata:
         raise BadCheckpoint(
             f"{file} does not say what its inputs and outputs are.",
             "Only ONNX files that Vivavoce made can be run.",
             "Make them from the checkpoint with `python app.py convert DIR --to onnx`.",
         )
-    return read_declaration(metadata[DECLARATION_KEY], file)
+    return metadata[key]
 
 
 def _pair(file: BinaryIO, end: int) -> tuple[str, str]:

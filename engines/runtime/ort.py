@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from engines.runtime import threads
 from engines.runtime.buckets import Buckets, BucketTable
 from engines.runtime.device import ONNX_PROVIDERS
 from engines.runtime.onnx_file import MAKE_AGAIN
+from engines.runtime.ort_step import OrtSteps
 from engines.runtime.padding import Padded
+from engines.runtime.sequences import BoundStep
 from engines.runtime.stage import Bound, MapStage
+from engines.runtime.step import StepStage
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -53,7 +56,11 @@ class OrtRuntime:
         if self._provider not in present:
             raise self._unusable(f"It has {', '.join(present)}.")
 
-    def bind(self, stage: MapStage) -> Bound:
+    @overload
+    def bind(self, stage: MapStage) -> Bound: ...
+    @overload
+    def bind(self, stage: StepStage) -> BoundStep: ...
+    def bind(self, stage: MapStage | StepStage) -> Bound | BoundStep:
         if stage.source is None:
             raise EngineFailure(
                 f"Stage {stage.name} has no ONNX file.",
@@ -61,6 +68,8 @@ class OrtRuntime:
                 "Make them from the checkpoint with `python app.py convert DIR --to onnx`.",
             )
         session = self._session(stage.source)
+        if isinstance(stage, StepStage):
+            return BoundStep(stage, OrtSteps(stage, self.device, session), self._buckets)
         buckets = {**self._buckets, **_fixed(session, stage.source)}
         inputs = [port.name for port in stage.inputs]
         outputs = [port.name for port in stage.outputs]

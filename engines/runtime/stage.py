@@ -29,7 +29,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from engines.errors import BadCheckpoint
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from engines.runtime.sequences import BoundStep
+    from engines.runtime.step import StepStage
 
 DTYPES = ("float32", "int64", "bool")
 BATCH = "B"  # an axis of whole sentences; every other one runs through time
@@ -165,7 +168,11 @@ class Runtime(Protocol):
         """What it computes in: "float32", "float16", "bfloat16"."""
         ...
 
-    def bind(self, stage: MapStage) -> Bound:
+    @overload
+    def bind(self, stage: MapStage) -> Bound: ...
+    @overload
+    def bind(self, stage: StepStage) -> BoundStep: ...
+    def bind(self, stage: MapStage | StepStage) -> Bound | BoundStep:
         """Make a stage callable here.
 
         Raises:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from engines.runtime import threads
 from engines.runtime.buckets import MOST, BucketTable, combinations
 from engines.runtime.eager import module_of, to_dtype
 from engines.runtime.padding import Padded
-from engines.runtime.stage import Bound, MapStage
+from engines.runtime.sequences import BoundStep
+from engines.runtime.stage import BATCH, Bound, MapStage
+from engines.runtime.step import NEW, StepStage
+from engines.runtime.xla_step import Compiled, XlaSteps, copy_into_larger
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +44,7 @@ class XlaRuntime:
         buckets: of every dynamic axis.
         cache: folder for compiled graphs, made and kept private; not used on the CPU, for which
             torch_xla writes such files but cannot read them.
-        budget: graphs that one stage may have.
+        budget: graphs that a map stage may have; a step stage has one for each bucket.
 
     Attributes:
         recompiled: graphs that were compiled though their sizes had run before; 0 unless a stage's
@@ -67,62 +70,89 @@ class XlaRuntime:
         self._buckets = buckets
         self._budget = budget
 
-    def bind(self, stage: MapStage) -> Bound:
+    @overload
+    def bind(self, stage: MapStage) -> Bound: ...
+    @overload
+    def bind(self, stage: StepStage) -> BoundStep: ...
+    def bind(self, stage: MapStage | StepStage) -> Bound | BoundStep:
         """Move the stage's module to the device; the graphs are compiled by `warm_up`.
 
         Raises:
             ValueError: an axis has no buckets, or there would be more graphs than the budget.
         """
-        import torch
-        import torch_xla
-
+        if isinstance(stage, StepStage):
+            return self._bind_steps(stage)
         graphs = len(list(combinations(stage, self._buckets)))
         if graphs > self._budget:
             raise ValueError(
                 f"stage {stage.name} would need {graphs} graphs for {', '.join(stage.axes())}, "
                 f"more than {self._budget}: give it fewer buckets or fewer axes"
             )
+        run = self._compiled(stage, graphs)
+        return Padded(stage, self._buckets, lambda arrays: run(arrays, []))
+
+    def _bind_steps(self, stage: StepStage) -> BoundStep:
+        face = stage.face()
+        list(combinations(face, self._buckets))  # an axis without buckets is an error here
+        rows, kept = len(self._buckets[BATCH].sizes), len(stage.sizes.sizes)
+        # each has at most 8 for every number of rows, which is the bound of buckets
+        step = self._compiled(face, rows * (len(self._buckets[NEW].sizes) + kept))
+        copy = self._watched(f"{stage.name} growing", copy_into_larger, rows * kept)
+        steps = XlaSteps(stage, self.device, self.dtype, step, copy)
+        return BoundStep(stage, steps, self._buckets)
+
+    def _compiled(self, stage: MapStage, graphs: int) -> Compiled:
+        """A stage's module on the device, which runs compiled."""
+        import torch
+
         module = module_of(stage).to(getattr(torch, self.dtype)).eval()
         with _tracing:
             module.to(self.device)
 
         def trace(*inputs: torch.Tensor) -> list[torch.Tensor]:
+            count = len(stage.inputs)
             scalars = [
                 each if port.shape else each.reshape(())
-                for each, port in zip(inputs, stage.inputs, strict=True)
+                for each, port in zip(inputs[:count], stage.inputs, strict=True)
             ]
+            # what a step gives behind its outputs is its carry, which stays on the device
+            outputs = module(*scalars, *inputs[count:])[: len(stage.outputs)]
             return [
                 each.to(getattr(torch, port.dtype))
-                for each, port in zip(module(*scalars), stage.outputs, strict=True)
+                for each, port in zip(outputs, stage.outputs, strict=True)
             ]
 
-        compiled = torch_xla.compile(
-            trace, full_graph=True, name=stage.name, max_different_graphs=graphs
-        )
-        return Padded(stage, self._buckets, self._watched(stage, compiled))
+        return self._watched(stage.name, trace, graphs)
 
     def _watched(
-        self, stage: MapStage, compiled: Callable[..., list[torch.Tensor]]
-    ) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
-        """Runs a compiled stage, and says when that compiles."""
+        self,
+        name: str,
+        trace: Callable[..., list[torch.Tensor]],
+        graphs: int,
+    ) -> Compiled:
+        """Runs a function compiled, and says when that compiles."""
         import torch
+        import torch_xla
 
+        compiled = torch_xla.compile(trace, full_graph=True, name=name, max_different_graphs=graphs)
         seen: set[tuple[tuple[int, ...], ...]] = set()
 
-        def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
-            shapes = tuple(array.shape for array in arrays)
+        def run(arrays: list[np.ndarray], kept: list[torch.Tensor]) -> list[np.ndarray]:
+            shapes = tuple(tuple(each.shape) for each in (*arrays, *kept))
             with _tracing, torch.no_grad():
                 start, before = time.perf_counter(), compile_count()
                 # a scalar of value 0 or 1 would become part of the graph, an array never does
                 inputs = (torch.from_numpy(np.atleast_1d(array)) for array in arrays)
-                outputs = compiled(*(to_dtype(each, self.dtype).to(self.device) for each in inputs))
+                sent = [to_dtype(each, self.dtype).to(self.device) for each in inputs]
+                outputs = compiled(*sent, *kept)
                 fresh = compile_count() - before
                 results = [each.cpu().numpy() for each in outputs]  # waits here
+            sizes = shapes[: len(arrays)] or shapes
             if fresh and shapes in seen:
                 self.recompiled += fresh
-                log.error("%s was compiled again at %s: it depends on values", stage.name, shapes)
+                log.error("%s was compiled again at %s: it depends on values", name, sizes)
             elif fresh:
-                log.info("%s at %s: %.1f s", stage.name, shapes, time.perf_counter() - start)
+                log.info("%s at %s: %.1f s", name, sizes, time.perf_counter() - start)
             seen.add(shapes)
             return results
 
