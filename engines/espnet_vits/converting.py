@@ -38,7 +38,8 @@ def to_onnx(
     Raises:
         BadCheckpoint: the release cannot be loaded.
     """
-    from engines.runtime.export import OPSET, export
+    from engines.runtime.export import export
+    from engines.runtime.tracing import OPSET
 
     release = open_release(folder)
     made = stages(load_generator(release), masks=False)

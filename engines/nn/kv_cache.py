@@ -159,4 +159,4 @@ def last(x: Tensor, lengths: Tensor) -> Tensor:
 
 def _heads(x: Tensor, head_dim: int) -> Tensor:
     """[B, T, heads * D] → [B, heads, T, D]"""
-    return x.unflatten(2, (-1, head_dim)).transpose(1, 2)
+    return x.reshape(*x.shape[:2], -1, head_dim).transpose(1, 2)

@@ -58,6 +58,12 @@ class Buckets:
         index = bisect_left(self.sizes, n)
         return self.sizes[index] if index < len(self.sizes) else None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Buckets) and self.sizes == other.sizes
+
+    def __hash__(self) -> int:
+        return hash(self.sizes)
+
     def __repr__(self) -> str:
         return f"Buckets{self.sizes}"
 

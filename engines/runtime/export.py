@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("vivavoce.export")
 
 Precision = Literal["fp32", "fp16", "int8"]
+
 # Largest error, as a share of the output's largest value (or of 1), that passes verification.
 TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2, "int8": 0.25}
 

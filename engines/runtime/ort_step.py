@@ -51,7 +51,7 @@ class OrtSteps:
             binding.bind_ortvalue_input(name, value)
             binding.bind_ortvalue_output(f"{name}{WRITTEN}", value)
 
-        def call(arrays: list[np.ndarray], used: int) -> list[np.ndarray]:
+        def call(arrays: list[np.ndarray], _used: int) -> list[np.ndarray]:
             for port, array in zip(self._face.inputs, arrays, strict=True):
                 _bind(binding.bind_input, port.name, array)
             outputs = _room(self._face, arrays)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engines.memory.resident import Eviction, Footprint, Kind, Reloadable, Resident, TorchModule
 from engines.runtime.eager import EagerRuntime, module_of
-from engines.runtime.stage import Bound, MapStage, Runtime
+from engines.runtime.stage import MapStage, Runtime
+from engines.runtime.step import StepStage
 
 if TYPE_CHECKING:
     from torch import nn
 
     from engines.api import CancelToken
 
-BoundStages = Mapping[str, Bound]  # by the stage's name
-ReadStages = Callable[["CancelToken | None"], Iterable[MapStage]]
+# By the stage's name: a Bound, or the BoundStep of a step stage.
+BoundStages = Mapping[str, Any]
+ReadStages = Callable[["CancelToken | None"], Iterable["MapStage | StepStage"]]
 Progress = Callable[[str, int], None]  # what is being made ready, how many graphs so far
 
 
@@ -64,7 +66,7 @@ class _EagerStages:
     def __init__(self, runtime: EagerRuntime, nbytes: int, read: ReadStages) -> None:
         self._runtime = runtime
         self._read = read
-        self._stages: tuple[MapStage, ...] = ()
+        self._stages: tuple[MapStage | StepStage, ...] = ()
         self._modules = TorchModule(runtime.device, nbytes, self._build)
 
     @property

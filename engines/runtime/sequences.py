@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -92,7 +93,7 @@ class BoundStep:
 
         Args:
             memory: whose pool the buffers come from.
-            owner: names the model, device and dtype, as the key of its weights does.
+            owner: names the model and dtype, as the key of its weights does.
             cancel: ends waiting for room.
 
         Raises:
@@ -101,7 +102,8 @@ class BoundStep:
         padded = rows if self._rows is None else self._rows.pick(rows)
         if padded is None:
             raise TooLong(self.stage.name, BATCH, rows, self._rows.largest if self._rows else 0)
-        return Sequences(self, memory, f"{owner}: {self.stage.name} x{padded}", rows, padded, cancel)
+        pool = f"{owner}: {self.stage.name} x{padded} on {self.machine.device}"
+        return Sequences(self, memory, pool, rows, padded, cancel)
 
     def buffers_for(self, positions: int) -> int:
         """The size of the buffers that hold so many positions.
@@ -165,7 +167,7 @@ class Sequences:
             pool,
             bound.machine.device,
             bound.machine.maker(padded),
-            lambda size, each=bound.nbytes(padded, 1): each * size,  # type: ignore[misc]
+            partial(_times, bound.nbytes(padded, 1)),
         )
         self._lease: Lease[Any] | None = None
         self._call: Call | None = None
@@ -270,3 +272,7 @@ class Sequences:
         traceback: TracebackType | None,
     ) -> None:
         self._release()
+
+
+def _times(each: int, size: int) -> int:
+    return each * size

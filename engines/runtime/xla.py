@@ -138,7 +138,7 @@ class XlaRuntime:
         seen: set[tuple[tuple[int, ...], ...]] = set()
 
         def run(arrays: list[np.ndarray], kept: list[torch.Tensor]) -> list[np.ndarray]:
-            shapes = tuple(tuple(each.shape) for each in (*arrays, *kept))
+            shapes = (*(each.shape for each in arrays), *(tuple(each.shape) for each in kept))
             with _tracing, torch.no_grad():
                 start, before = time.perf_counter(), compile_count()
                 # a scalar of value 0 or 1 would become part of the graph, an array never does

@@ -44,7 +44,7 @@ class XlaSteps:
         return partial(_placed, self._carry, self.device, self._dtype, rows)
 
     def open(self, buffers: list[torch.Tensor]) -> Call:
-        def call(arrays: list[np.ndarray], used: int) -> list[np.ndarray]:
+        def call(arrays: list[np.ndarray], _used: int) -> list[np.ndarray]:
             return self._step(arrays, buffers)
 
         return call
@@ -55,9 +55,13 @@ class XlaSteps:
 
 def copy_into_larger(*buffers: torch.Tensor) -> list[torch.Tensor]:
     """The first half of the buffers into the beginning of the second half."""
+    import torch
+
     half = len(buffers) // 2
     for source, target in zip(buffers[:half], buffers[half:], strict=True):
-        target[:, :, : source.shape[2]] = source
+        # no slice of either: a tensor that was looked at through one is traced in another way later
+        behind = target.shape[2] - source.shape[2]
+        target.copy_(torch.nn.functional.pad(source, (0, 0, 0, behind)))
     return []
 
 

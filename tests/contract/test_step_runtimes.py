@@ -3,26 +3,34 @@ and alone, in buffers of every size and whatever was in them before."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
-from engines.errors import EngineFailure
+from engines.errors import BadCheckpoint, EngineFailure
 from engines.memory import MemoryManager
+from engines.memory.resident import Resident
 from engines.runtime.buckets import Buckets, TooLong
 from engines.runtime.eager import EagerRuntime
 from engines.runtime.export_step import export_step
-from engines.runtime.onnx_file import read_step
+from engines.runtime.onnx_file import STEP_KEY, read_stage, read_step, stages_in
 from engines.runtime.ort import OrtRuntime
+from engines.runtime.quantise import quantise_weights
+from engines.runtime.residents import resident
 from engines.runtime.sequences import BoundStep
 from engines.runtime.stage import Port
-from engines.runtime.step import Carry, StepStage
+from engines.runtime.step import Carry, StepStage, declaration
 from tests import toy_stages as toy
-from tests.step_checks import STEPS, expected, sentences, spoken
+from tests.step_checks import LENGTHS, STEPS, expected, sentences, spoken
+
+ROOT = Path(__file__).resolve().parents[2]
 
 Bind = Callable[..., BoundStep]
 
@@ -103,12 +111,14 @@ def test_a_row_that_has_ended_disturbs_no_other(
     exact = [expected(stage, row) for row in rows]
     with bind(runtime, stage).start(memory, "toy", 3) as sequences:
         prompts = np.zeros((3, 8), np.int64)
-        for i, (row, length) in enumerate(zip(rows, (5, 8, 1), strict=True)):
+        for i, (row, length) in enumerate(zip(rows, LENGTHS, strict=True)):
             prompts[i, :length] = row[:length]
-        sequences.prefill(ids=prompts, lengths=[5, 8, 1])
+        sequences.prefill(ids=prompts, lengths=LENGTHS)
         for step in range(STEPS):
             live = [step < 4, True, step < 2]
-            ids = [[row[n + step] if on else 0] for row, n, on in zip(rows, (5, 8, 1), live)]
+            ids = [
+                [row[n + step] if on else 0] for row, n, on in zip(rows, LENGTHS, live, strict=True)
+            ]
             made = sequences.step(live, ids=ids)["logits"]
             for i in range(3):
                 if live[i]:
@@ -128,9 +138,7 @@ def test_a_new_prompt_begins_anew(runtime: str, bind: Bind, memory: MemoryManage
 
 
 @runtimes
-def test_outputs_of_every_position_are_cut(
-    runtime: str, bind: Bind, memory: MemoryManager
-) -> None:
+def test_outputs_of_every_position_are_cut(runtime: str, bind: Bind, memory: MemoryManager) -> None:
     with bind(runtime, toy.speaker()).start(memory, "toy", 2) as sequences:
         made = sequences.prefill(ids=np.ones((2, 3), np.int64))
         assert made["hidden"].shape == (2, 3, toy.QUERIES * toy.HEAD)
@@ -226,3 +234,66 @@ def test_prompts_have_to_leave_room() -> None:
     table = {"B": Buckets([1]), "T_new": Buckets([24])}
     with pytest.raises(ValueError, match="leaves no room in 24 positions"):
         EagerRuntime("cpu", buckets=table).bind(toy.speaker())
+
+
+def test_steps_are_leased_with_the_other_stages_of_a_family(memory: MemoryManager) -> None:
+    runtime = EagerRuntime("cpu")
+    row = sentences()[0]
+
+    def describe() -> Resident:
+        return resident(runtime, 10_000, lambda _: [toy.decoder(), toy.speaker()])
+
+    with memory.acquire("toy on cpu", describe) as stages:
+        made = spoken(stages["speaker"], [row], memory)[0]
+        assert stages["decode"](**toy.frames(4))["wav"].shape == (1, 1, 16)
+    np.testing.assert_allclose(made, expected(toy.speaker(), row), rtol=1e-4, atol=1e-5)
+
+
+def test_onnx_steps_load_no_torch(bind: Bind) -> None:
+    file = bind("onnx", toy.speaker()).stage.source
+    script = f"""
+import sys
+from pathlib import Path
+from engines.memory import MemoryManager
+from engines.runtime.onnx_file import STEP_KEY, read_stage, read_step, stages_in
+from engines.runtime.ort import OrtRuntime
+memory = MemoryManager()
+with OrtRuntime().bind(read_step(Path({str(file)!r}))).start(memory, "toy") as sequences:
+    sequences.prefill(ids=[[1, 2, 3]])
+    while sequences.room:
+        assert sequences.step(ids=[[4]])["logits"].shape == (1, {toy.SYMBOLS})
+memory.close()
+print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"torch", "onnx", "onnxscript"}}))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, ran.stdout.strip()) == (0, "[]"), ran.stderr
+
+
+def test_a_file_of_one_kind_is_not_read_as_the_other(bind: Bind, tmp_path: Path) -> None:
+    file = bind("onnx", toy.speaker()).stage.source
+    assert read_step(file) == replace(toy.speaker(), module=None, source=file)
+    assert stages_in(file.parent) == ()
+    with pytest.raises(BadCheckpoint, match="does not say what its inputs"):
+        read_stage(file)
+    broken = tmp_path / file.name
+    broken.write_bytes(file.read_bytes().replace(b'"carry": [2', b'"carry": [0'))
+    with pytest.raises(BadCheckpoint, match="its carry is"):
+        read_step(broken)
+
+
+@pytest.mark.parametrize(("bits", "most"), [(8, 0.05), (4, 0.3)])
+def test_weights_in_fewer_bits(
+    bits: int, most: float, bind: Bind, memory: MemoryManager, tmp_path: Path
+) -> None:
+    stage = toy.speaker()
+    row = sentences()[0]
+    exact = spoken(EagerRuntime("cpu").bind(stage), [row], memory)[0]
+    whole = bind("onnx", stage).stage.source
+    file = tmp_path / "speaker.onnx"
+    quantise_weights(onnx.load(whole), file, bits, {STEP_KEY: declaration(stage)})
+    assert file.stat().st_size < 0.6 * whole.stat().st_size
+    made = spoken(OrtRuntime().bind(read_step(file)), [row], memory)[0]
+    error = np.abs(made - exact).max() / np.abs(exact).max()
+    assert 1e-5 < error < most
