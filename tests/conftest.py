@@ -3,8 +3,10 @@ last, because Playwright keeps an event loop running in this thread until the en
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
 
@@ -22,3 +24,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("CI"):
         pytest.fail("Chromium is missing, and CI leaves no test out.", pytrace=False)
     pytest.skip("Chromium is missing (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collections_skip_what_was_there_before() -> Iterator[None]:
+    """What the modules before imported is looked through by no garbage collection of this one:
+    with all packages of the program imported, each would take over a second."""
+    gc.freeze()
+    yield
