@@ -181,9 +181,9 @@ class Sequences:
         return self._rows
 
     @property
-    def room(self) -> int:
-        """Steps that the longest row may still take."""
-        return self._bound.longest - int(self.positions.max())
+    def room(self) -> np.ndarray:
+        """Steps that each row may still take: int64 [rows]."""
+        return self._bound.longest - self.positions
 
     def prefill(self, lengths: Sequence[int] | None = None, **inputs: Any) -> dict[str, np.ndarray]:
         """Begin the rows with their prompts, whatever was in them before.

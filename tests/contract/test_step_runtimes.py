@@ -154,7 +154,7 @@ def test_as_long_as_it_may_become_and_no_longer(
     assert bound.longest == 24
     with bound.start(memory, "toy") as sequences:
         sequences.prefill(ids=np.ones((1, 8), np.int64))
-        while sequences.room:
+        while sequences.room[0]:
             sequences.step(ids=[[2]])
         assert sequences.positions.tolist() == [24]
         with pytest.raises(TooLong, match=r"T_kv of speaker is 25\. At most 24"):
@@ -260,7 +260,7 @@ from engines.runtime.ort import OrtRuntime
 memory = MemoryManager()
 with OrtRuntime().bind(read_step(Path({str(file)!r}))).start(memory, "toy") as sequences:
     sequences.prefill(ids=[[1, 2, 3]])
-    while sequences.room:
+    while sequences.room[0]:
         assert sequences.step(ids=[[4]])["logits"].shape == (1, {toy.SYMBOLS})
 memory.close()
 print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"torch", "onnx", "onnxscript"}}))

@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_refused_and_not_compiled(
         with pytest.raises(TooLong, match="T_new of speaker is 9"):
             sequences.prefill(ids=np.ones((1, 9), np.int64))
         sequences.prefill(ids=np.ones((1, 8), np.int64))
-        while sequences.room:
+        while sequences.room[0]:
             sequences.step(ids=[[2]])
         with pytest.raises(TooLong, match="T_kv of speaker is 25"):
             sequences.step(ids=[[2]])
