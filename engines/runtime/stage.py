@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
@@ -186,10 +187,7 @@ def declaration(stage: MapStage) -> str:
     """All but the module, as JSON; `read_declaration` makes a stage of it again."""
     return json.dumps(
         {
-            "version": DECLARATION,
-            "name": stage.name,
-            "inputs": [[port.name, port.dtype, list(port.shape)] for port in stage.inputs],
-            "outputs": [[port.name, port.dtype, list(port.shape)] for port in stage.outputs],
+            **ports_written(stage),
             "out_len": {
                 axis: [length.axis, length.scale, length.offset, length.divisor]
                 for axis, length in stage.out_len.items()
@@ -208,17 +206,12 @@ def read_declaration(text: str, source: Path) -> MapStage:
     Raises:
         BadCheckpoint: it is no declaration that this version understands.
     """
-    try:
-        data = json.loads(text)
-        if data["version"] != DECLARATION:
-            raise ValueError(f"its version is {data['version']}")
+    with reading(text, source) as data:
         return MapStage(
             data["name"],
             None,
-            inputs=tuple(Port(name, dtype, tuple(shape)) for name, dtype, shape in data["inputs"]),
-            outputs=tuple(
-                Port(name, dtype, tuple(shape)) for name, dtype, shape in data["outputs"]
-            ),
+            inputs=ports_read(data["inputs"]),
+            outputs=ports_read(data["outputs"]),
             out_len={
                 axis: Length(counted, *(int(number) for number in numbers))
                 for axis, (counted, *numbers) in data["out_len"].items()
@@ -226,6 +219,30 @@ def read_declaration(text: str, source: Path) -> MapStage:
             lengths=dict(data["lengths"]),
             source=source,
         )
+
+
+def ports_written(stage: MapStage | StepStage) -> dict[str, Any]:
+    """What the declarations of all kinds of stages have in common."""
+    return {
+        "version": DECLARATION,
+        "name": stage.name,
+        "inputs": [[port.name, port.dtype, list(port.shape)] for port in stage.inputs],
+        "outputs": [[port.name, port.dtype, list(port.shape)] for port in stage.outputs],
+    }
+
+
+def ports_read(data: Any) -> tuple[Port, ...]:
+    return tuple(Port(name, dtype, tuple(shape)) for name, dtype, shape in data)
+
+
+@contextmanager
+def reading(text: str, source: Path) -> Iterator[Any]:
+    """The data of a declaration of any kind; whatever is wrong with them becomes BadCheckpoint."""
+    try:
+        data = json.loads(text)
+        if data["version"] != DECLARATION:
+            raise ValueError(f"its version is {data['version']}")
+        yield data
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadCheckpoint(
             f"The declaration of the stage in {source} cannot be read: {error}.",

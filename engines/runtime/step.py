@@ -32,16 +32,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engines.errors import BadCheckpoint
 from engines.runtime.buckets import Buckets
-from engines.runtime.stage import BATCH, MapStage, Port
+from engines.runtime.stage import BATCH, MapStage, Port, ports_read, ports_written, reading
 
 if TYPE_CHECKING:
     from torch import nn
 
 NEW = "T_new"  # the axis of new positions
 KEPT = "T_kv"  # the axis of the carry's buffers
-DECLARATION = 1  # version of the declaration's form
 
 POSITIONS = Port("positions", "int64", (BATCH,))
 LENGTHS = Port("lengths", "int64", (BATCH,))
@@ -100,6 +98,7 @@ class StepStage:
         wrong = "; ".join(_contradictions(self))
         if wrong:
             raise ValueError(f"stage {self.name}: {wrong}")
+        self.face()  # has rules of its own
 
     def face(self) -> MapStage:
         """What one call takes and gives beside the carry."""
@@ -114,44 +113,29 @@ class StepStage:
 
 def declaration(stage: StepStage) -> str:
     """All but the module, as JSON; `read_declaration` makes a stage of it again."""
+    carry = stage.carry
     return json.dumps(
         {
-            "version": DECLARATION,
-            "name": stage.name,
-            "inputs": [[port.name, port.dtype, list(port.shape)] for port in stage.inputs],
-            "outputs": [[port.name, port.dtype, list(port.shape)] for port in stage.outputs],
-            "carry": [stage.carry.layers, stage.carry.heads, stage.carry.head_dim],
+            **ports_written(stage),
+            "carry": [carry.layers, carry.heads, carry.head_dim],
             "sizes": list(stage.sizes.sizes),
         }
     )
 
 
 def read_declaration(text: str, source: Path) -> StepStage:
-    """The stage of a declaration, without its module.
-
-    Args:
-        source: the ONNX file that it was found in.
-
-    Raises:
-        BadCheckpoint: it is no declaration that this version understands.
-    """
-    try:
-        data = json.loads(text)
-        if data["version"] != DECLARATION:
-            raise ValueError(f"its version is {data['version']}")
-        inputs, outputs = (
-            tuple(Port(name, dtype, tuple(shape)) for name, dtype, shape in data[side])
-            for side in ("inputs", "outputs")
-        )
+    """The stage of a declaration, without its module; arguments and errors as for map stages."""
+    with reading(text, source) as data:
         layers, heads, head_dim = data["carry"]
-        carry, sizes = Carry(layers, heads, head_dim), Buckets(data["sizes"])
-        return StepStage(data["name"], None, inputs, outputs, carry, sizes, source)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadCheckpoint(
-            f"The declaration of the stage in {source} cannot be read: {error}.",
-            f"This version reads declarations of version {DECLARATION}.",
-            "Convert the checkpoint to ONNX again with `python app.py convert`.",
-        ) from error
+        return StepStage(
+            data["name"],
+            None,
+            ports_read(data["inputs"]),
+            ports_read(data["outputs"]),
+            Carry(layers, heads, head_dim),
+            Buckets(data["sizes"]),
+            source,
+        )
 
 
 def _contradictions(stage: StepStage) -> Iterator[str]:
