@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from engines.nn.mel import slaney_filters
+
 LEAST_POWER = 1e-10
 
 
@@ -30,7 +32,4 @@ def mel_filters(
     sample_rate: int, n_fft: int, bands: int, low: float = 0.0, high: float | None = None
 ) -> Tensor:
     """Slaney's mel filters of unit area, float32 [M, A]; `high` None is half of the rate."""
-    from librosa.filters import mel
-
-    found = mel(sr=sample_rate, n_fft=n_fft, n_mels=bands, fmin=low, fmax=high)
-    return torch.from_numpy(found).to(torch.float32)
+    return torch.from_numpy(slaney_filters(sample_rate, n_fft, bands, low, high))

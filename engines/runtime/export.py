@@ -18,7 +18,7 @@ from engines.runtime.onnx_file import DECLARATION_KEY, SUFFIX, read_stage
 from engines.runtime.ort import FIXED_KEY, OrtRuntime
 from engines.runtime.padding import blank
 from engines.runtime.stage import MapStage, declaration
-from engines.runtime.tracing import OPSET, dynamic_axes, quiet, trace
+from engines.runtime.tracing import LEAST, OPSET, dynamic_axes, quiet, trace
 
 if TYPE_CHECKING:
     import torch
@@ -201,18 +201,29 @@ def _program(
 ) -> torch.onnx.ONNXProgram:
     import torch
 
+    least = {axis: _least(stage, axis) for axis in stage.axes()}
     # sizes that differ from each other and from anything in a model, so that none is taken for it
-    examples = dict(zip(stage.axes(), (37, 53, 71, 89, 97, 113), strict=False))
+    primes = zip(stage.axes(), (37, 53, 71, 89, 97, 113), strict=False)
+    examples = {
+        axis: prime if least[axis] == LEAST else 2 * least[axis] + prime for axis, prime in primes
+    }
     inputs = blank(stage, {**examples, **fixed})
     return trace(
         stage.name,
         module,
         [torch.from_numpy(each).to(device) for each in inputs],
-        dynamic_axes(stage.inputs, fixed),
+        dynamic_axes(stage.inputs, fixed, least),
         [port.name for port in stage.inputs],
         [port.name for port in stage.outputs],
         opset,
     )
+
+
+def _least(stage: MapStage, axis: str) -> int:
+    """The shortest an input's axis may be for every axis that is counted from it to have a size."""
+    lengths = [length for length in stage.out_len.values() if length.axis == axis]
+    needed = (-((length.offset - LEAST * length.divisor) // length.scale) for length in lengths)
+    return max([LEAST, *needed])
 
 
 def _quantise(file: Path, metadata: Mapping[str, str]) -> bool:

@@ -17,17 +17,31 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPSET = 20
+LEAST = (
+    2  # what is traced for 2 holds for 1 as well, which verification shows; torch 2.9 traces no 1
+)
 
 
 def dynamic_axes(
-    ports: Sequence[Port], fixed: Mapping[str, int] | None = None
+    ports: Sequence[Port],
+    fixed: Mapping[str, int] | None = None,
+    least: Mapping[str, int] | None = None,
 ) -> list[dict[int, Any]]:
-    """For each port its axes of no fixed size, as torch.export names them."""
+    """For each port its axes of no fixed size, as torch.export names them.
+
+    Args:
+        least: sizes that axes have at least, where that is more than `LEAST`.
+    """
     import torch
 
+    least = least or {}
+
     names = dict.fromkeys(axis for port in ports for axis in port.axes())
-    # what is traced for 2 holds for 1 as well, which verification shows; torch 2.9 traces no 1
-    free = {axis: torch.export.Dim(axis, min=2) for axis in names if axis not in (fixed or {})}
+    free = {
+        axis: torch.export.Dim(axis, min=least.get(axis, LEAST))
+        for axis in names
+        if axis not in (fixed or {})
+    }
     return [{i: free[axis] for i, axis in enumerate(port.shape) if axis in free} for port in ports]
 
 

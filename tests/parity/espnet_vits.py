@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from engines.espnet_vits.training import align, linear_spectrogram
 from engines.nn.alignment import best_path, hard_path, token_of_frame
 from engines.nn.masks import length_mask
 from engines.nn.spline import spline
-from engines.runtime.stage import Bound, MapStage, Port
+from engines.runtime.stage import Bound
 from tests.parity.espnet_vits_training import TrainingReplayer
+from tests.parity.parts import Lazy, Part, Parts
 from tests.parity.replay import Arrays, Case, Handler
 from tests.parity.runtimes import Runtime
 
@@ -43,7 +44,7 @@ class Replayer:
         self.release = cache(lambda name: open_release(folder / name))
         self.generator = cache(lambda name: load_generator(self.release(name), posterior=True))
         self._bound = cache(self._bind_stages)
-        self._parts: dict[object, Bound] = {}
+        self._run = Parts(runtime).run
 
     def handler(self, stage: str) -> Handler | str | None:
         if stage in self._training.handlers:
@@ -54,20 +55,7 @@ class Replayer:
 
     def _bind_stages(self, name: str) -> Mapping[str, Bound]:
         made = stages(self.generator(name), masks=self._runtime.pads)
-        return _Lazy(lambda stage: self._runtime.bind(made[stage]))
-
-    def _run(
-        self, case: Case, module: nn.Module, inputs: Arrays, *names: str, variant: object = None
-    ) -> Arrays:
-        """One module as a stage of its own, whose every axis has the size of the case; it is
-        bound once for cases of the same sizes and variant."""
-        ports = tuple(Port(key, str(each.dtype), each.shape) for key, each in inputs.items())
-        outputs = tuple(Port(name, "float32", case.expected[name].shape) for name in names)
-        key = (case.checkpoint, case.stage, ports, variant)
-        if key not in self._parts:
-            stage = MapStage(case.stage, module, ports, outputs)
-            self._parts[key] = self._runtime.bind(stage)
-        return self._parts[key](**inputs)
+        return Lazy(lambda stage: self._runtime.bind(made[stage]))
 
     def _do_text_encoder(self, case: Case) -> Arrays:
         encoder = self.generator(case.checkpoint).text_encoder
@@ -195,31 +183,6 @@ class Replayer:
 
     def _do_discriminator(self, case: Case) -> Arrays:
         return self._training.discriminator(case)
-
-
-class Part(nn.Module):
-    """A part of a model behind the calling convention of stages."""
-
-    def __init__(self, owner: nn.Module, call: Callable[..., Any] | None = None) -> None:
-        super().__init__()
-        self.owner = owner
-        self._call = call
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        found = self._call(self.owner, *inputs) if self._call else self.owner(*inputs)
-        return found if isinstance(found, tuple) else (found,)
-
-
-class _Lazy(dict[str, Bound]):
-    """Stages that are bound when first asked for."""
-
-    def __init__(self, bind: Callable[[str], Bound]) -> None:
-        super().__init__()
-        self._bind = bind
-
-    def __missing__(self, stage: str) -> Bound:
-        self[stage] = self._bind(stage)
-        return self[stage]
 
 
 def manifest_report(file: str, shapes: Mapping[str, Mapping[str, Any]]) -> tuple[Report, str]:

@@ -17,7 +17,7 @@ from engines.errors import BadCheckpoint, VivavoceError
 from tests.parity.runtimes import Runtime
 
 # A family's replayer: a class that takes the folder and the runtime, and `manifest_reports`.
-FAMILIES = {"espnet_vits": "tests.parity.espnet_vits"}
+FAMILIES = {"espnet_vits": "tests.parity.espnet_vits", "spark": "tests.parity.spark"}
 
 TORCH_FILES = (".pth", ".pt", ".ckpt", ".bin")
 RTOL, ATOL = 1e-4, 1e-5  # where a case says nothing

@@ -12,7 +12,13 @@ from engines.runtime.stage import Bound, MapStage
 
 # "padded" is eager on padded inputs, which may change nothing.
 RUNTIMES = ("eager", "padded", "xla", "onnx")
-BUCKETS = {"T_text": geometric(16, 1024), "T_mel": geometric(32, 3072)}
+BUCKETS = {
+    "T_text": geometric(16, 1024),
+    "T_mel": geometric(32, 3072),
+    "T_ref": geometric(2000, 32_000),
+    "T_clip": geometric(8, 100),
+    "T_codes": geometric(16, 96),
+}
 
 
 @dataclasses.dataclass(frozen=True)

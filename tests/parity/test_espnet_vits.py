@@ -2,70 +2,41 @@
 
 from __future__ import annotations
 
-import json
-import os
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from tests.parity.replay import (
-    Family,
-    converted,
-    family_named,
-    manifest_reports,
-    read_cases,
-    replay,
-)
-from tests.parity.runtimes import open_runtime
+from tests.parity.family_cases import folder_of, names, replayers
+from tests.parity.replay import Case, Family, manifest_reports, read_cases, replay
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "parity" / "espnet_vits"
 # What padding could change: stages that take true lengths.
 PADDED = ("infer_noise0", "infer_noise", "infer_durations", "infer_teacher_forcing")
 
 
-def _entries(*stages: str) -> list[str]:
-    if not FOLDER.is_dir():
-        return ["none"]
-    entries = json.loads((FOLDER / "cases.json").read_text("utf-8"))
-    return [Path(e["file"]).stem for e in entries if not stages or e["stage"] in stages]
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Family]:
+    return replayers("espnet_vits", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> object:
-    if not FOLDER.is_dir():
-        reason = f"the reference cases are not here: {FOLDER.parent.name}/{FOLDER.name}"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}, and CI leaves no test out.", pytrace=False)
-        pytest.skip(reason)
-    folder = converted(FOLDER, tmp_path_factory.mktemp("parity") / "checkpoints")
-
-    @cache
-    def opened(runtime: str) -> Family:
-        made = open_runtime(runtime, tmp_path_factory.mktemp(runtime))
-        return family_named("espnet_vits")(folder, made)
-
-    return opened
+def cases() -> dict[str, Case]:
+    return {case.name: case for case in read_cases(folder_of("espnet_vits"))}
 
 
-@pytest.fixture(scope="module")
-def cases() -> dict[str, object]:
-    return {case.name: case for case in read_cases(FOLDER)}
-
-
-@pytest.mark.parametrize("name", _entries())
+@pytest.mark.parametrize("name", names("espnet_vits"))
 def test_a_case_comes_out_as_in_the_original(family, cases, name):
     result = replay(cases[name], family("eager"))
     assert result.verdict == "pass", result.why
 
 
-@pytest.mark.parametrize("name", _entries(*PADDED))
+@pytest.mark.parametrize("name", names("espnet_vits", PADDED.__contains__))
 def test_padding_changes_nothing(family, cases, name):
     result = replay(cases[name], family("padded"))
     assert result.verdict == "pass", result.why
 
 
-def test_every_tensor_of_the_published_models_has_its_place(family):
-    reports = [report for report, _ in manifest_reports("espnet_vits", FOLDER / "manifest.json")]
+def test_every_tensor_of_the_published_models_has_its_place():
+    manifest = folder_of("espnet_vits") / "manifest.json"
+    reports = [report for report, _ in manifest_reports("espnet_vits", manifest)]
     assert len(reports) == 4
     assert [str(report) for report in reports if not report.ok] == []
