@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,6 +25,19 @@ class Part(nn.Module):
         return found if isinstance(found, tuple) else (found,)
 
 
+class Chosen(nn.Module):
+    """Some of what a module returns."""
+
+    def __init__(self, owner: nn.Module, kept: Sequence[int]) -> None:
+        super().__init__()
+        self.owner = owner
+        self._kept = tuple(kept)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        found = self.owner(*inputs)
+        return tuple(found[index] for index in self._kept)
+
+
 class Parts:
     """Runs modules on a runtime. Each is bound once for cases of the same sizes and variant."""
 
@@ -35,15 +48,20 @@ class Parts:
     def run(
         self, case: Case, module: nn.Module, inputs: Arrays, *names: str, variant: object = None
     ) -> Arrays:
-        """One module as a stage whose every axis has the size of the case."""
+        """One module as a stage whose every axis has the size of the case.
+
+        Args:
+            names: of what the module returns, in its order; those are kept that the case expects.
+        """
         ports = tuple(Port(key, str(each.dtype), each.shape) for key, each in inputs.items())
-        outputs = tuple(
-            Port(name, str(case.expected[name].dtype), case.expected[name].shape) for name in names
-        )
+        kept = [index for index, name in enumerate(names) if name in case.expected]
+        expected = {names[index]: case.expected[names[index]] for index in kept}
+        outputs = tuple(Port(name, str(each.dtype), each.shape) for name, each in expected.items())
         key = (case.checkpoint, case.stage, ports, outputs, variant)
         if key not in self._bound:
             name = case.stage.replace(".", "_")
-            self._bound[key] = self._runtime.bind(MapStage(name, module, ports, outputs))
+            chosen = module if len(kept) == len(names) else Chosen(module, kept)
+            self._bound[key] = self._runtime.bind(MapStage(name, chosen, ports, outputs))
         return self._bound[key](**inputs)
 
 

@@ -6,10 +6,13 @@ import json
 
 import numpy as np
 import pytest
+from torch import Tensor, nn
 
 from tests.espnet_release import write_release
 from tests.parity import command
+from tests.parity.parts import Part, Parts
 from tests.parity.replay import Case, compared
+from tests.parity.runtimes import open_runtime
 
 OUT = np.array([1.0, -2.0], np.float32)
 
@@ -43,6 +46,19 @@ def test_what_is_expected_has_to_come_out():
     result = compared(case({"z": OUT, "g": OUT}), {"z": OUT})
     assert result.verdict == "FAIL" and "g is nothing" in result.why
     assert compared(case({}), {"z": OUT}).verdict == "FAIL"
+
+
+@pytest.mark.parametrize("asked", [("a", "b"), ("b",)])
+def test_a_case_may_expect_some_of_what_a_module_returns(tmp_path, asked):
+    def both(_: object, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x + 1, x * 2
+
+    wanted = {"a": OUT + 1, "b": OUT * 2}
+    given = case({name: wanted[name] for name in asked})
+    parts = Parts(open_runtime("eager", tmp_path))
+    found = parts.run(given, Part(nn.Identity(), both), {"x": OUT}, "a", "b")
+    assert set(found) == set(asked)
+    assert compared(given, found).verdict == "pass"
 
 
 @pytest.fixture
