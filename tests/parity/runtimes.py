@@ -7,8 +7,11 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from engines.runtime.buckets import geometric
-from engines.runtime.stage import Bound, MapStage
+from typing import Any
+
+from engines.runtime.buckets import Buckets, geometric
+from engines.runtime.stage import MapStage
+from engines.runtime.step import StepStage
 
 # "padded" is eager on padded inputs, which may change nothing.
 RUNTIMES = ("eager", "padded", "xla", "onnx")
@@ -18,6 +21,8 @@ BUCKETS = {
     "T_ref": geometric(2000, 32_000),
     "T_clip": geometric(8, 100),
     "T_codes": geometric(16, 96),
+    "B": Buckets([1, 2, 4]),
+    "T_new": geometric(32, 192),
 }
 
 
@@ -26,12 +31,12 @@ class Runtime:
     """
     Attributes:
         pads: stages need their masks.
-        bind: makes a stage callable; the stage's module stays where it is.
+        bind: makes a stage callable, a Bound or a BoundStep; its module stays where it is.
     """
 
     name: str
     pads: bool
-    bind: Callable[[MapStage], Bound]
+    bind: Callable[[MapStage | StepStage], Any]
 
 
 def open_runtime(name: str, scratch: Path) -> Runtime:
@@ -52,21 +57,24 @@ def open_runtime(name: str, scratch: Path) -> Runtime:
     return Runtime(name, name == "padded", eager.bind)
 
 
-def _onnx(scratch: Path) -> Callable[[MapStage], Bound]:
+def _onnx(scratch: Path) -> Callable[[MapStage | StepStage], Any]:
     from engines.runtime.export import export
-    from engines.runtime.onnx_file import read_stage
+    from engines.runtime.export_step import export_step
+    from engines.runtime.onnx_file import read_stage, read_step
     from engines.runtime.ort import OrtRuntime
 
     runtime = OrtRuntime("onnx")
     made = 0
 
-    def bind(stage: MapStage) -> Bound:
+    def bind(stage: MapStage | StepStage) -> Any:
         nonlocal made
         made += 1
+        if isinstance(stage, StepStage):
+            return runtime.bind(read_step(export_step(stage, scratch / str(made))))
         return runtime.bind(read_stage(export(stage, scratch / str(made))))
 
     return bind
 
 
-def _copied(stage: MapStage) -> MapStage:
+def _copied(stage: MapStage | StepStage) -> Any:
     return dataclasses.replace(stage, module=copy.deepcopy(stage.module))
