@@ -71,4 +71,7 @@ def published_llm() -> LlmConfig:
         num_hidden_layers=24,
         num_attention_heads=14,
         num_key_value_heads=2,
+        rms_norm_eps=1e-6,
+        rope_theta=1e6,
+        max_position_embeddings=32_768,
     )

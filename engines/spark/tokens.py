@@ -108,7 +108,7 @@ def read_tokens(folder: Path, *, semantic: int | None = None, speaker: int | Non
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing more exact
-        raise bad_file(path, f"is damaged or no tokenizer ({str(error):.200})") from error
+        raise bad_file(path, f"is damaged or no tokenizer ({error!s:.200})") from error
     names = tokenizer.get_vocab(with_added_tokens=True)
     marks = {mark: names[f"<|{mark}|>"] for mark in MARKS if f"<|{mark}|>" in names}
     numbered = _numbered(names)

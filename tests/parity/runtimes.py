@@ -6,7 +6,6 @@ import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-
 from typing import Any
 
 from engines.runtime.buckets import Buckets, geometric

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from importlib import import_module, util
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,12 @@ from engines.spark.quantizer import Quantizer
 from engines.spark.speaker import SpeakerEncoder
 from engines.spark.wav2vec2 import Features
 from engines.spark.wave import WaveGenerator
+from tests.parity import spark_llm
 from tests.parity.parts import Lazy, Part, Parts
 from tests.parity.replay import Arrays, Case, Handler
 from tests.parity.runtimes import Runtime
 from tests.parity.spark_full import FullReplayer
 
-LLM_CASES = "tests.parity.spark_llm"
 SHOWN = (0, 1, 11, 14, 16)  # hidden states of wav2vec2 that cases hold
 
 
@@ -44,14 +43,12 @@ class Replayer:
         parts = Parts(runtime)
         self._run = parts.run
         self._full = FullReplayer(folder / "manifest.json", parts)
-        self._llm: Any = None
-        if util.find_spec(LLM_CASES):
-            self._llm = import_module(LLM_CASES).Replayer(folder, runtime)
+        self._llm = spark_llm.Replayer(folder, runtime, self._heard)
 
     def handler(self, stage: str) -> Handler | str | None:
         kind, _, name = stage.partition(".")
         if kind == "llm":
-            return self._llm and self._llm.handler(stage)
+            return self._llm.handler(stage)
         if kind == "full":
             return self._full.handler(stage)
         return getattr(self, f"_do_{kind}_{name}" if name else f"_do_{kind}", None)
@@ -190,6 +187,31 @@ class Replayer:
         x = codec.frames(self.bound, case.inputs["semantic"][0], d_vector)
         return {"wav": codec.wave(self.bound, x, d_vector)}
 
+    def _heard(self, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Semantic and global tokens of a clip."""
+        rate, normalise = self.config.top.sample_rate, self.config.top.volume_normalize
+        wav = audio.prepared(clip, rate, rate, normalise=normalise)
+        speaker = codec.global_tokens(self.bound, self.config, wav)
+        return codec.semantic_tokens(self.bound, wav), speaker
+
+    def _do_e2e(self, case: Case) -> Arrays:
+        prompt, answer, margin = self._llm.answered(case)
+        tokens = self._llm.tokens
+        semantic, speaker = tokens.semantic_of(answer), tokens.globals_of(answer)
+        made = {"global": speaker} if "global" in case.expected else {}
+        if not made:
+            speaker = self._heard(case.inputs["audio"])[1]
+        d_vector = self._vector(speaker)
+        x = codec.frames(self.bound, semantic, d_vector)
+        return {
+            **made,
+            "input_ids": prompt[None],
+            "generated_ids": answer[None],
+            "margin": margin,
+            "semantic": semantic,
+            "wav": codec.wave(self.bound, x, d_vector),
+        }
+
     def _detokenized(self, semantic: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, ...]:
         d_vector = self._vector(tokens)
         z_q = self.bound["quantizer_detokenize"](semantic=semantic[None])["z_q"]
@@ -212,9 +234,7 @@ def manifest_report(file: str, shapes: Mapping[str, Mapping[str, Any]]) -> tuple
     if file == FEATURES_FILE:
         layers = f"{config.features.num_hidden_layers} layers, of which some are used"
         return examine_features(shapes, config.features, file), layers
-    if util.find_spec(LLM_CASES):
-        return import_module(LLM_CASES).manifest_report(file, shapes)
-    return Report(file, unexpected=tuple(shapes)), "nothing here reads it"
+    return spark_llm.manifest_report(file, shapes)
 
 
 def _rows(bound: Bound, inputs: Arrays) -> Arrays:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from engines.spark.answers import Grammar, Kind
 from engines.spark.llm import Llm
 from engines.spark.llm_checkpoint import LLM_FILE, examine_llm, load_llm
 from engines.spark.llm_config import published_llm, read_llm_config
-from engines.spark.llm_stages import llm_positions, llm_stages
+from engines.spark.llm_stages import MOST_TOKENS, head, llm_positions, llm_stages
 from engines.spark.tokens import LEVELS, Tokens, read_tokens
 from engines.spark.writing import Asked, write
 from tests.parity.parts import Lazy
@@ -65,32 +65,34 @@ class Replayer:
 
     @cached_property
     def bound(self) -> Mapping[str, Any]:
-        made = {each.name: each for each in llm_stages(self.model, self.config, self.tokens)}
+        every = head("head_all", self.model, np.arange(self.config.vocab_size))
+        stages = [*llm_stages(self.model, self.config, self.tokens), every]
+        made = {each.name: each for each in stages}
         return Lazy(lambda name: self._runtime.bind(made[name]))
 
-    def answered(
-        self, prompt: Sequence[int], kind: Kind, limit: int | None = None
-    ) -> np.ndarray:
-        """The greedy answer to a prompt: int64 [n]."""
-        asked = Asked(prompt, kind, 0) if limit is None else Asked(prompt, kind, 0, limit)
-        grammar = Grammar(self.tokens, GLOBALS)
-        memory = MemoryManager()
-        spoken = write(
-            self.bound, memory, "parity", [asked], grammar, GREEDY, cancel=CancelToken()
-        )
-        answer = np.array([each.token for each in spoken])
+    def answered(self, case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """An e2e case's prompt and the greedy answer to it, int64 [n]; and by how much the
+        likeliest of all tokens led at each step, float32 [n]."""
+        prompt, kind = self._prompt(case)
+        limit = int(case.inputs.get("max_new_tokens", MOST_TOKENS))
+        asked = [Asked(prompt, kind, 0, limit)]
+        grammar, memory = Grammar(self.tokens, GLOBALS), MemoryManager()
+        how = {"cancel": CancelToken()}
+        spoken = list(write(self.bound, memory, "parity", asked, grammar, GREEDY, **how))
         memory.close()
-        return answer
+        hidden = np.stack([each.outputs["hidden"] for each in spoken])
+        logits = np.concatenate([self.bound["head_all"](hidden=h[None])["logits"] for h in hidden])
+        best = np.sort(logits, axis=1)
+        return np.array(prompt), np.array([e.token for e in spoken]), best[:, -1] - best[:, -2]
 
-    def prompt(self, case: Case) -> tuple[list[int], Kind]:
+    def _prompt(self, case: Case) -> tuple[list[int], Kind]:
         """What an e2e case asks."""
         given = case.inputs
         text = _text(given["text"])
         if "gender" in given:
             gender, pitch, speed = (_text(given[name]) for name in ("gender", "pitch", "speed"))
-            return self.tokens.encode(
-                prompts.control(text, gender, LEVEL[pitch], LEVEL[speed])
-            ), "control"
+            asked = prompts.control(text, gender, LEVEL[pitch], LEVEL[speed])
+            return self.tokens.encode(asked), "control"
         semantic, speaker = self._listen(given["audio"])
         said = _text(given["prompt_text"]) if "prompt_text" in given else ""
         asked = prompts.clone(text, speaker, said, semantic)
@@ -150,7 +152,7 @@ class Replayer:
         where = np.array([before]), np.array([ids.shape[1]])
         made = steps.machine.open(buffers)([ids, *where], after)
         kept = {
-            name: each.cpu().numpy() if isinstance(each, Tensor) else each.numpy()
+            name: each.cpu().numpy() if isinstance(each, Tensor) else each.numpy().copy()
             for name, each in zip(names, buffers, strict=True)
         }
         ports = [port.name for port in stage.outputs]
