@@ -52,6 +52,7 @@ class Capability:
     support: tuple[Support, ...]
     clones: bool = False
     approximates: bool = False  # clones by taking the nearest of its own voices
+    converts: bool = False  # says clips in other voices
     word_times: bool = False
     uses_seed: bool = False
     phonemes: Literal["none", "ipa"] = "none"  # does it take IPA for single words?
@@ -101,6 +102,16 @@ class Voice:
     reference: str = ""
     sample_rate: int = 0
     conditioning: Mapping[str, np.ndarray] | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """A model that says a clip in another voice. `id` is unique within the engine."""
+
+    id: str
+    name: str
+    engine: str
+    sample_rate: int  # Hz of what it gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +316,9 @@ class Engine(Protocol):
 class CloningEngine(Engine, Protocol):
     """An engine whose capability says that it clones.
 
+    One that has models some of which do, or none at all, says by a method `can_clone` whether one
+    is here that does; without it, it always can.
+
     Attributes:
         conditioning_version: changes when `condition` gives something else for the same clip.
     """
@@ -319,5 +333,34 @@ class CloningEngine(Engine, Protocol):
 
         Raises:
             BadReference: the clips do not do for this engine.
+        """
+        ...
+
+
+class ConvertingEngine(Engine, Protocol):
+    """An engine whose capability says that it converts."""
+
+    def converters(self) -> Sequence[Converter]:
+        """Installed models that do it, the default first."""
+        ...
+
+    def convert(
+        self,
+        converter: str,
+        source: Reference,
+        target: Sequence[Reference],
+        *,
+        device: str,
+        seed: int,
+        cancel: CancelToken,
+    ) -> Iterator[AudioChunk]:
+        """Say what is said in one clip in the voice of others.
+
+        Args:
+            converter: id of one of `converters`.
+
+        Raises:
+            UnknownVoice: there is none of that id.
+            BadReference: a clip does not do for it.
         """
         ...

@@ -11,6 +11,7 @@ from engines.errors import UnknownEngine
 FAMILIES: dict[str, str] = {
     "espeak": "engines.espeak.engine:EspeakEngine",
     "espnet_vits": "engines.espnet_vits.engine:EspnetVitsEngine",
+    "coqui": "engines.coqui.engine:CoquiEngine",
 }
 
 DEFAULT_ENGINE = "espeak"

@@ -98,12 +98,15 @@ class Studio:
     def cloners(self) -> tuple[Capability, ...]:
         """Engines that speak with stored voices, the best first. One that takes the nearest of its
         own voices for them comes last, and has to have some."""
-        able = [
-            one
-            for one in self.capabilities()
-            if one.clones and (not one.approximates or self.engine(one.name).voices())
-        ]
+        able = [one for one in self.capabilities() if one.clones and self._clones_now(one)]
         return tuple(sorted(able, key=lambda one: one.approximates))
+
+    def _clones_now(self, capability: Capability) -> bool:
+        engine = self.engine(capability.name)
+        if capability.approximates:
+            return bool(engine.voices())
+        can_clone = getattr(engine, "can_clone", None)
+        return can_clone is None or can_clone()
 
     def controls(self, engine: str) -> type[Controls]:
         return registry.engine_class(engine).controls

@@ -488,6 +488,21 @@ def test_nothing_is_replaced_outside_and_replacements_that_leak_are_plain() -> N
     assert type(leaked_class()) is torch.Generator
 
 
+def test_work_that_knows_of_no_cancelling_is_cancelled() -> None:
+    left = [3]
+
+    def watch() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise InterruptedError
+
+    x = torch.zeros(1)
+    with pytest.raises(InterruptedError), redirect("cpu", watch=watch):
+        while True:
+            x = x + 1
+    assert x.item() == 3
+
+
 def test_a_generator_is_redirected_step_by_step() -> None:
     ended: list[str] = []
 

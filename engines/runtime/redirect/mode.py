@@ -56,6 +56,8 @@ def _mode_class() -> type[TorchFunctionMode]:
             named = dict(kwargs) if kwargs else {}
             if scope.innermost() is not self._scope:
                 return func(*args, **named)
+            if self._scope.watch is not None:
+                self._scope.watch()
             target = self._scope.target
             handler = handlers.get(func)
             if handler is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,10 +35,15 @@ class redirect:  # noqa: N801 - reads as a statement: with redirect("cpu")
 
     Args:
         device: where to work: "cpu", "mps", "cuda:1" … torch is imported on entering only.
+        watch: called before every operation of torch; what it raises ends the work. So code that
+            knows of no cancelling can be cancelled.
     """
 
-    def __init__(self, device: str | torch.device) -> None:
+    def __init__(
+        self, device: str | torch.device, *, watch: Callable[[], object] | None = None
+    ) -> None:
         self._given = device
+        self.watch = watch
         self._undo: contextlib.ExitStack | None = None
         self.target: torch.device
 
