@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from engines.runtime.eager import EagerRuntime, module_of, to_dtype
-from engines.runtime.onnx_file import DECLARATION_KEY, SUFFIX, read_stage
-from engines.runtime.ort import FIXED_KEY, OrtRuntime
+from engines.runtime.onnx_file import (
+    DECLARATION_KEY,
+    FIXED_KEY,
+    PRECISION_KEY,
+    SUFFIX,
+    read_stage,
+)
+from engines.runtime.ort import OrtRuntime
 from engines.runtime.padding import blank
 from engines.runtime.stage import MapStage, declaration
 from engines.runtime.tracing import LEAST, OPSET, dynamic_axes, quiet, trace
@@ -88,6 +94,7 @@ def export(
     metadata = {
         DECLARATION_KEY: declaration(stage),
         FIXED_KEY: json.dumps(dict(fixed)),
+        PRECISION_KEY: precision,
     }
     program.model.metadata_props.update(metadata)
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ from engines.runtime.step import StepStage
 SUFFIX = ".onnx"
 DECLARATION_KEY = "vivavoce.stage"  # of the model's metadata
 STEP_KEY = "vivavoce.step"  # instead, where it is a step stage
+FIXED_KEY = "vivavoce.fixed"  # sizes of axes that the model has one size for
+PRECISION_KEY = "vivavoce.precision"  # what it computes in
 MAKE_AGAIN = "Make it again from the checkpoint with `python app.py convert DIR --to onnx`."
 METADATA_FIELD = 14  # of ModelProto: pairs of key (field 1) and value (field 2)
 
@@ -25,7 +27,7 @@ def stages_in(folder: Path) -> tuple[MapStage, ...]:
     Raises:
         BadCheckpoint: a file is damaged or no stage of Vivavoce.
     """
-    files = [(file, _metadata(file)) for file in sorted(folder.glob(f"*{SUFFIX}"))]
+    files = [(file, metadata(file)) for file in sorted(folder.glob(f"*{SUFFIX}"))]
     return tuple(_map_stage(file, found) for file, found in files if STEP_KEY not in found)
 
 
@@ -35,19 +37,19 @@ def read_stage(file: Path) -> MapStage:
     Raises:
         BadCheckpoint: the file is missing, damaged or no stage of Vivavoce.
     """
-    return _map_stage(file, _metadata(file))
+    return _map_stage(file, metadata(file))
 
 
 def read_step(file: Path) -> StepStage:
     """The same of a file that holds a step stage."""
-    return steps.read_declaration(_declared(file, _metadata(file), STEP_KEY), file)
+    return steps.read_declaration(_declared(file, metadata(file), STEP_KEY), file)
 
 
 def _map_stage(file: Path, metadata: Mapping[str, str]) -> MapStage:
     return stages.read_declaration(_declared(file, metadata, DECLARATION_KEY), file)
 
 
-def _metadata(file: Path) -> dict[str, str]:
+def metadata(file: Path) -> dict[str, str]:
     try:
         with file.open("rb") as opened:
             size = file.stat().st_size

@@ -12,7 +12,7 @@ from engines.errors import BadCheckpoint, EngineFailure, UnsupportedRuntime
 from engines.runtime import threads
 from engines.runtime.buckets import Buckets, BucketTable
 from engines.runtime.device import ONNX_PROVIDERS
-from engines.runtime.onnx_file import MAKE_AGAIN
+from engines.runtime.onnx_file import FIXED_KEY, MAKE_AGAIN, PRECISION_KEY, metadata
 from engines.runtime.ort_step import OrtSteps
 from engines.runtime.padding import Padded
 from engines.runtime.sequences import BoundStep
@@ -22,11 +22,9 @@ from engines.runtime.step import StepStage
 if TYPE_CHECKING:
     import onnxruntime
 
-FIXED_KEY = "vivavoce.fixed"  # of the model's metadata: sizes of axes that it has one size for
-
-# It ends the process on some graphs in half precision (ONNX Runtime 1.31), and it is about images:
-# convolutions through time come out the same without it, as fast.
-DISABLED_OPTIMIZERS = ["NchwcTransformer"]
+# It brings convolutions a fifth, and ends the process on some graphs in half precision
+# (ONNX Runtime 1.31).
+UNSAFE_IN_HALF = ["NchwcTransformer"]
 
 # float32 means float32: these would round it to 10 bits, and durations of phonemes with it
 PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
@@ -70,7 +68,7 @@ class OrtRuntime:
         session = self._session(stage.source)
         if isinstance(stage, StepStage):
             return BoundStep(stage, OrtSteps(stage, self.device, session), self._buckets)
-        buckets = {**self._buckets, **_fixed(session, stage.source)}
+        buckets = {**self._buckets, **_fixed(stage.source)}
         inputs = [port.name for port in stage.inputs]
         outputs = [port.name for port in stage.outputs]
 
@@ -91,12 +89,13 @@ class OrtRuntime:
             options.add_session_config_entry(key, value)
         if self._provider == "DmlExecutionProvider":
             options.enable_mem_pattern = False  # it refuses to start with them
+        halves = metadata(file).get(PRECISION_KEY, "fp16") == "fp16"  # or made before it was told
         try:
             session = onnxruntime.InferenceSession(
                 file,
                 options,
                 [(self._provider, PROVIDER_OPTIONS.get(self._provider, {}))],
-                disabled_optimizers=DISABLED_OPTIMIZERS,
+                disabled_optimizers=UNSAFE_IN_HALF if halves else [],
             )
         except (
             onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
@@ -122,9 +121,9 @@ class OrtRuntime:
         )
 
 
-def _fixed(session: onnxruntime.InferenceSession, file: Path) -> BucketTable:
+def _fixed(file: Path) -> BucketTable:
     """Buckets of the axes for which the file has one size."""
-    text = session.get_modelmeta().custom_metadata_map.get(FIXED_KEY, "{}")
+    text = metadata(file).get(FIXED_KEY, "{}")
     try:
         return {axis: Buckets([size]) for axis, size in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
