@@ -5,7 +5,8 @@
 ## make test       set up what is missing and run the tests; ARGS="-k lexicon" picks some
 ## make test-xla   the same in the environment of torch_xla (Linux on x86-64 only)
 ## make lint       ruff and mypy, as before a commit
-## make bench      measure start-up, latency, memory and throughput; results go to bench/results
+## make bench      measure start-up, latency, memory, throughput and models beside others' code of
+##                 them; results go to bench/results
 ## make format     let ruff format the code
 ## make lock       compile the requirements*.txt anew; ARGS=--upgrade takes the newest releases
 ## make clean      remove caches and test artefacts
@@ -20,6 +21,7 @@ RUN_PYTHON = PYTHON="$(PYTHON)" sh .ci/python
 SETUP = $(RUN_PYTHON) .ci/setup_venv.py
 SETUP_DEV = $(SETUP) .venv requirements.txt requirements-dev.txt
 SETUP_XLA = $(SETUP) --only linux-x86_64 .venv-xla requirements-xla.txt
+SETUP_BENCH = $(SETUP) .venv-bench requirements-bench.txt
 XLA_ENV = env PJRT_DEVICE="$${PJRT_DEVICE:-CPU}"
 
 .PHONY: help app test test-xla lint bench format lock clean clean-env
@@ -56,6 +58,8 @@ bench:
 	@.venv/bin/python -m bench.speech
 	@.venv/bin/python -m bench.history
 	@.venv/bin/python -m bench.voices
+	@$(SETUP_BENCH)
+	@.venv/bin/python -m bench.vits
 
 format:
 	@$(SETUP_DEV)
@@ -70,4 +74,4 @@ clean:
 	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
 clean-env:
-	@rm -rf .venv .venv-xla
+	@rm -rf .venv .venv-bench .venv-xla

@@ -34,7 +34,7 @@ from engines.voices import unknown_voice
 log = logging.getLogger("vivavoce.espnet_vits")
 
 SAMPLE_RATE = 22_050  # Hz, of most releases
-DTYPE = "float32"  # shorter ones would change how long phonemes last
+DTYPE = "float32"
 
 EMBEDDING = "embedding"  # of a clip, in a voice's conditioning
 
@@ -52,8 +52,10 @@ class EspnetVitsEngine:
         licence="Apache-2.0; weights as each release says",
         support=(
             Support("cuda", DTYPE, "untested"),
+            Support("cuda", "bfloat16", "untested"),
             Support("mps", DTYPE, "untested"),
             Support("cpu", DTYPE, "supported"),
+            Support("cpu", "bfloat16", "supported", "The decoder alone, where `precision` asks."),
             Support("xla", DTYPE, "supported", "Its graphs are compiled when it is loaded."),
             Support("onnx", DTYPE, "supported", "The release has to be converted once."),
             Support("onnx:cuda", DTYPE, "untested"),
@@ -120,7 +122,7 @@ class EspnetVitsEngine:
         given = controls.language_id
         conditions = choosing.conditions(installed, speaker, utterance.language, given)
         durations = given_durations(controls.durations, utterance.index, encoded.tokens)
-        with self._lease(installed, device, cancel) as bound:
+        with self._lease(installed, device, controls.precision, cancel) as bound:
             if voice.conditioning is not None and not controls.speaker.strip():
                 clip = voice.conditioning[EMBEDDING]
                 conditions |= yield from self._like(clip, installed, bound, cancel)
@@ -222,14 +224,16 @@ class EspnetVitsEngine:
             param="voice",
         )
 
-    def _lease(self, installed: Installed, device: str, cancel: CancelToken) -> Lease[BoundStages]:
+    def _lease(
+        self, installed: Installed, device: str, dtype: str, cancel: CancelToken
+    ) -> Lease[BoundStages]:
         def describe() -> Resident[BoundStages]:
             runtime = open_runtime(
                 self.capability,
                 device,
                 buckets=streaming.BUCKETS,
                 cache=self._context.cache_dir,
-                dtype=DTYPE,
+                dtype=dtype,
             )
             if device.startswith("onnx"):
                 nbytes = loading.onnx_bytes(installed)
@@ -242,5 +246,5 @@ class EspnetVitsEngine:
                 progress=lambda stage, graphs: log.info("%s: %d graphs", stage, graphs),
             )
 
-        key = f"{installed.id} ({installed.version}) on {device}"
+        key = f"{installed.id} ({installed.version}) on {device} in {dtype}"
         return self._context.memory.acquire(key, describe, cancel=cancel)

@@ -89,25 +89,35 @@ class Generator(nn.Module):
         spembs: Tensor | None = None,
         lid: Tensor | None = None,
     ) -> Tensor | None:
-        """The sum of what the model has tables for; what it has none for is ignored.
+        """As `condition`, of this model's tables."""
+        return condition(self.global_emb, self.spemb_proj, self.lang_emb, (sid, spembs, lid))
 
-        Args:
-            sid, lid: int64 [B].
-            spembs: x-vectors of any length, [B, D].
 
-        Returns:
-            [B, G, 1], or None where the model has one voice.
-        """
-        parts = []
-        if self.global_emb is not None:
-            parts.append(self.global_emb(_given(sid, "sid")))
-        if self.spemb_proj is not None:
-            parts.append(self.spemb_proj(functional.normalize(_given(spembs, "spembs"))))
-        if self.lang_emb is not None:
-            parts.append(self.lang_emb(_given(lid, "lid")))
-        if not parts:
-            return None
-        return torch.stack(parts).sum(0).unsqueeze(-1) if len(parts) > 1 else parts[0][..., None]
+def condition(
+    speakers: nn.Module | None,
+    xvectors: nn.Module | None,
+    languages: nn.Module | None,
+    given: tuple[Tensor | None, Tensor | None, Tensor | None],
+) -> Tensor | None:
+    """The sum of what the model has tables for; what it has none for is ignored.
+
+    Args:
+        given: speaker ids int64 [B], x-vectors of any length [B, D], language ids int64 [B].
+
+    Returns:
+        [B, G, 1], or None where the model has one voice.
+    """
+    sid, spembs, lid = given
+    parts = []
+    if speakers is not None:
+        parts.append(speakers(_given(sid, "sid")))
+    if xvectors is not None:
+        parts.append(xvectors(functional.normalize(_given(spembs, "spembs"))))
+    if languages is not None:
+        parts.append(languages(_given(lid, "lid")))
+    if not parts:
+        return None
+    return torch.stack(parts).sum(0).unsqueeze(-1) if len(parts) > 1 else parts[0][..., None]
 
 
 class Encode(nn.Module):
@@ -115,7 +125,10 @@ class Encode(nn.Module):
 
     def __init__(self, generator: Generator):
         super().__init__()
-        self.generator = generator
+        self.text_encoder = generator.text_encoder
+        self.duration_predictor = generator.duration_predictor
+        self.speakers, self.xvectors = generator.global_emb, generator.spemb_proj
+        self.languages = generator.lang_emb
         self.conditions = generator.config.conditions
 
     def forward(
@@ -141,9 +154,10 @@ class Encode(nn.Module):
             [1, T_text], and the condition [1, G, 1] where the model has one.
         """
         given = dict(zip(self.conditions, (first, second, third), strict=False))
-        g = self.generator.condition(**given)
-        x, m, logs, mask = self.generator.text_encoder(ids, text_lengths)
-        logw = self.generator.duration_predictor(x, mask, noise_dur, noise_scale_dur, g)
+        parts = given.get("sid"), given.get("spembs"), given.get("lid")
+        g = condition(self.speakers, self.xvectors, self.languages, parts)
+        x, m, logs, mask = self.text_encoder(ids, text_lengths)
+        logw = self.duration_predictor(x, mask, noise_dur, noise_scale_dur, g)
         durations = torch.ceil(torch.exp(logw) * mask * alpha)[:, 0].to(torch.int64)
         return (m, logs, durations) if g is None else (m, logs, durations, g)
 

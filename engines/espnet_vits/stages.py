@@ -37,7 +37,7 @@ def stages(generator: Generator, *, masks: bool = True) -> dict[str, MapStage]:
     wav, out_len = (Port("wav", "float32", (1, WAV)),), {WAV: Length(MEL, scale=config.hop)}
     return {
         "encode": _encode(Encode(generator), config),
-        "flow": MapStage("flow", Flow(generator), (*prior, *g), (z,), lengths=lengths),
+        "flow": MapStage("flow", Flow(generator), (*prior, *g), (z,), lengths=lengths, exact=True),
         "decoder": MapStage(
             "decoder",
             MaskedDecode(generator) if masks else Decode(generator),
@@ -78,6 +78,7 @@ def _encode(module: nn.Module, config: GeneratorConfig) -> MapStage:
             *g,
         ),
         lengths={"text_lengths": TEXT},
+        exact=True,
     )
 
 

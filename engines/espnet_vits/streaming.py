@@ -21,7 +21,8 @@ LONGEST_TEXT = 512  # tokens that are encoded at once
 # Longer speech goes through the graphs in parts, so the largest need not hold a whole sentence.
 BUCKETS = {"T_text": geometric(32, LONGEST_TEXT), "T_mel": geometric(64, 1024)}
 
-FIRST_PART, LARGEST_PART = 32, 512  # frames; each part is twice the one before
+# Frames. A part is there before the one before it is heard, if a third of that time makes it.
+FIRST_PART, GROWTH, LARGEST_PART = 32, 3, 512
 PAUSES = frozenset(",.?!;:、。，．！？；：_")  # tokens after which a sentence is best cut
 
 
@@ -121,4 +122,4 @@ def _growing(frames: int) -> Iterator[tuple[int, int]]:
         if frames - end < size // 2:  # a short rest would mostly be overlap
             end = frames
         yield start, end
-        start, size = end, min(LARGEST_PART, 2 * size)
+        start, size = end, min(LARGEST_PART, GROWTH * size)

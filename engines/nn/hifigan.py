@@ -25,11 +25,12 @@ def same_conv(
     return nn.Conv1d(channels, out, kernel, padding=padding, dilation=dilation, bias=bias)
 
 
-def convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
+def convolve(conv: nn.Module, x: Tensor) -> Tensor:
     """A convolution over time of [B, 1, T, C], as one over an image of height 1.
 
     Libraries have faster code for images with their channels last, and reorder nothing then.
     """
+    assert isinstance(conv, nn.Conv1d)
     y = functional.conv2d(
         x.permute(0, 3, 1, 2),
         conv.weight[:, :, None],
@@ -40,9 +41,10 @@ def convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
     return y.permute(0, 2, 3, 1)
 
 
-def upsample(up: nn.ConvTranspose1d, x: Tensor) -> Tensor:
+def upsample(up: nn.Module, x: Tensor) -> Tensor:
     """[B, 1, T, C] → [B, 1, scale * T, C / 2]: a transposed convolution whose kernel is twice its
     scale, as an ordinary one that gives `scale` samples a frame."""
+    assert isinstance(up, nn.ConvTranspose1d)
     inputs, outputs, size = up.weight.shape
     scale, cut = size // 2, int(up.padding[0])
     weight = up.weight.reshape(inputs, outputs, 2, scale).flip(2)  # the frame before comes first

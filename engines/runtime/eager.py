@@ -44,17 +44,18 @@ class EagerRuntime:
         """Move the stage's module to the device, in the dtype, and make it callable."""
         import torch
 
-        if self.device.startswith("cuda") and self.dtype == "float32":
+        dtype = stage.dtype(self.dtype)
+        if self.device.startswith("cuda") and dtype == "float32":
             # cuDNN would round convolutions to 10 bits, and durations of phonemes with them
             torch.backends.cudnn.allow_tf32 = False
-        module = module_of(stage).to(self.device, getattr(torch, self.dtype)).eval()
+        module = module_of(stage).to(self.device, getattr(torch, dtype)).eval()
         if isinstance(stage, StepStage):
             steps = EagerSteps(stage, module, self.device, self.dtype, whole=bool(self._buckets))
             return BoundStep(stage, steps, self._buckets)
 
         def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
             with torch.inference_mode():
-                outputs = module(*_tensors(arrays, self.device, self.dtype))
+                outputs = module(*_tensors(arrays, self.device, dtype))
                 return _arrays(outputs, stage.outputs)
 
         return Padded(stage, self._buckets, run)

@@ -45,8 +45,8 @@ def read_step(file: Path) -> StepStage:
     return steps.read_declaration(_declared(file, metadata(file), STEP_KEY), file)
 
 
-def _map_stage(file: Path, metadata: Mapping[str, str]) -> MapStage:
-    return stages.read_declaration(_declared(file, metadata, DECLARATION_KEY), file)
+def _map_stage(file: Path, found: Mapping[str, str]) -> MapStage:
+    return stages.read_declaration(_declared(file, found, DECLARATION_KEY), file)
 
 
 def metadata(file: Path) -> dict[str, str]:
@@ -66,14 +66,14 @@ def metadata(file: Path) -> dict[str, str]:
         ) from error
 
 
-def _declared(file: Path, metadata: Mapping[str, str], key: str) -> str:
-    if key not in metadata:
+def _declared(file: Path, found: Mapping[str, str], key: str) -> str:
+    if key not in found:
         raise BadCheckpoint(
             f"{file} does not say what its inputs and outputs are.",
             "Only ONNX files that Vivavoce made can be run.",
             "Make them from the checkpoint with `python app.py convert DIR --to onnx`.",
         )
-    return metadata[key]
+    return found[key]
 
 
 def _pair(file: BinaryIO, end: int) -> tuple[str, str]:

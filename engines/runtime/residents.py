@@ -95,6 +95,10 @@ class _EagerStages:
         import torch
 
         self._stages = tuple(self._read(cancel))
-        modules = torch.nn.ModuleDict({stage.name: module_of(stage) for stage in self._stages})
-        # in the dtype already here, so that the host copy takes no more than the device's
-        return modules.to(getattr(torch, self._runtime.dtype))
+        # in its dtype already here, so that the host copy takes no more than the device's
+        return torch.nn.ModuleDict(
+            {
+                stage.name: module_of(stage).to(getattr(torch, stage.dtype(self._runtime.dtype)))
+                for stage in self._stages
+            }
+        )

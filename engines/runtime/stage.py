@@ -97,6 +97,8 @@ class MapStage:
             {"text_lengths": "T_text"}. Runtimes fill them in. Only where sentences of several
             lengths share a batch (the port's shape is ("B",)) does the caller give them.
         source: the ONNX file that it was read from, where it has no module.
+        exact: it is computed in float32 whatever its runtime works in, as where a rounded duration
+            would move everything after it. Its module then shares no part with an inexact one's.
 
     Raises:
         ValueError: the declaration contradicts itself.
@@ -109,11 +111,16 @@ class MapStage:
     out_len: Mapping[str, Length] = field(default_factory=dict)
     lengths: Mapping[str, str] = field(default_factory=dict)
     source: Path | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         wrong = "; ".join(_contradictions(self))
         if wrong:
             raise ValueError(f"stage {self.name}: {wrong}")
+
+    def dtype(self, working: str) -> str:
+        """What it is computed in where its runtime works in `working`."""
+        return "float32" if self.exact else working
 
     def axes(self) -> tuple[str, ...]:
         """Dynamic axes of the inputs, in the order in which they first appear."""

@@ -100,6 +100,10 @@ class StepStage:
             raise ValueError(f"stage {self.name}: {wrong}")
         self.face()  # has rules of its own
 
+    def dtype(self, working: str) -> str:
+        """What it is computed in where its runtime works in `working`: that."""
+        return working
+
     def face(self) -> MapStage:
         """What one call takes and gives beside the carry."""
         return MapStage(

@@ -97,7 +97,7 @@ class XlaRuntime:
         rows, kept = len(self._buckets[BATCH].sizes), len(stage.sizes.sizes)
         # each has at most 8 for every number of rows, which is the bound of buckets
         step = self._compiled(face, rows * (len(self._buckets[NEW].sizes) + kept))
-        copy = self._watched(f"{stage.name} growing", copy_into_larger, rows * kept)
+        copy = self._watched(f"{stage.name} growing", copy_into_larger, rows * kept, self.dtype)
         steps = XlaSteps(stage, self.device, self.dtype, step, copy)
         return BoundStep(stage, steps, self._buckets)
 
@@ -105,7 +105,7 @@ class XlaRuntime:
         """A stage's module on the device, which runs compiled."""
         import torch
 
-        module = module_of(stage).to(getattr(torch, self.dtype)).eval()
+        module = module_of(stage).to(getattr(torch, stage.dtype(self.dtype))).eval()
         with _tracing:
             module.to(self.device)
 
@@ -122,13 +122,14 @@ class XlaRuntime:
                 for each, port in zip(outputs, stage.outputs, strict=True)
             ]
 
-        return self._watched(stage.name, trace, graphs)
+        return self._watched(stage.name, trace, graphs, stage.dtype(self.dtype))
 
     def _watched(
         self,
         name: str,
         trace: Callable[..., list[torch.Tensor]],
         graphs: int,
+        dtype: str,
     ) -> Compiled:
         """Runs a function compiled, and says when that compiles."""
         import torch
@@ -143,7 +144,7 @@ class XlaRuntime:
                 start, before = time.perf_counter(), compile_count()
                 # a scalar of value 0 or 1 would become part of the graph, an array never does
                 inputs = (torch.from_numpy(np.atleast_1d(array)) for array in arrays)
-                sent = [to_dtype(each, self.dtype).to(self.device) for each in inputs]
+                sent = [to_dtype(each, dtype).to(self.device) for each in inputs]
                 outputs = compiled(*sent, *kept)
                 fresh = compile_count() - before
                 results = [each.cpu().numpy() for each in outputs]  # waits here

@@ -126,12 +126,20 @@ def test_the_tests_own_packages_change_no_pin_of_the_program(lock: str) -> None:
     ("parts", "chosen"),
     [
         (PARTS, ("requirements.in",)),
-        (("bench", "tests"), ("requirements.in", "requirements-dev.in", "requirements-xla.in")),
+        (
+            ("bench", "tests"),
+            (
+                "requirements.in",
+                "requirements-dev.in",
+                "requirements-xla.in",
+                "requirements-bench.txt",
+            ),
+        ),
     ],
 )
 def test_what_the_code_imports_was_chosen(parts: tuple[str, ...], chosen: tuple[str, ...]) -> None:
     names = {canonicalize_name(entry.name) for file in chosen for entry in entries(file)}
-    known = {"torch_xla": ["torch-xla"], **packages_distributions()}
+    known = {"torch_xla": ["torch-xla"], "espnet2": ["espnet"], **packages_distributions()}
     unchosen = {
         module
         for module in imported_from_outside(parts)
@@ -153,7 +161,8 @@ def imported_from_outside(parts: tuple[str, ...]) -> set[str]:
 
 
 def test_each_choice_has_a_reason() -> None:
-    for name in ("requirements.in", "requirements-dev.in", "requirements-xla.in"):
+    chosen = "requirements.in", "requirements-dev.in", "requirements-xla.in"
+    for name in (*chosen, "requirements-bench.txt"):
         for line in (ROOT / name).read_text("utf-8").splitlines():
             if line and not line.startswith(("#", "-")):
                 assert re.search(r" # \S", line), f"{name}: {line!r} has no reason"

@@ -181,6 +181,19 @@ def test_wrong_durations_are_told(engine, models, given: str, told: str) -> None
         chunks(engine, "tiny", "no", controls={"durations": "3 4"}, index=1)
 
 
+def test_a_decoder_in_bfloat16_keeps_the_durations(engine, models) -> None:
+    single(models)
+    exact = chunks(engine, "tiny")
+    short = chunks(engine, "tiny", controls={"precision": "bfloat16"})
+    assert [each.words for each in short] == [each.words for each in exact]
+    exact, short = (np.concatenate([each.samples for each in made]) for made in (exact, short))
+    assert short.shape == exact.shape
+    assert 0 < np.abs(short - exact).max() < 0.05 * np.abs(exact).max()
+    with pytest.raises(UnsupportedRuntime, match="onnx in bfloat16"):
+        chunks(engine, "tiny", controls={"precision": "bfloat16"}, device="onnx")
+    assert np.array_equal(samples(engine, "tiny"), exact)  # its weights stay as they are
+
+
 def test_parts_join_to_what_one_pass_gives(engine, models) -> None:
     folder = single(models)
     parts = chunks(engine, "tiny", " ".join([TEXT] * 3), controls={"speed": 0.25})
@@ -466,7 +479,9 @@ def test_every_runtime_of_the_table_has_its_stages(engine, models) -> None:
     folder = single(models)
     rows = engine.capability.support
     assert {row.runtime: row.status for row in rows}["cpu"] == "supported"
-    assert {row.dtype for row in rows} == {"float32"}
+    assert {row.dtype for row in rows} == {"float32", "bfloat16"}
+    made = stages(load_generator(open_release(folder)))
+    assert {name for name, stage in made.items() if stage.exact} == {"encode", "flow"}
     [installed] = Shelf(models).releases()
     names = [stage.name for stage in loading.from_weights(installed, compiles=True)]
     assert names == ["encode", "render"]
