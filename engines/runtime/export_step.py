@@ -6,7 +6,7 @@ import copy
 import logging
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from engines.runtime.quantise import quantise_weights
 from engines.runtime.stage import BATCH, Port
 from engines.runtime.step import KEPT, NEW, StepStage, declaration
 from engines.runtime.tracing import OPSET, dynamic_axes, trace
+
+if TYPE_CHECKING:
+    from torch import nn
 
 log = logging.getLogger("vivavoce.export")
 
@@ -45,7 +48,7 @@ def export_step(
     """
     import torch
 
-    module = copy.deepcopy(module_of(stage)).to("cpu").float().eval().requires_grad_(False)
+    module = _in_float32(module_of(stage))
     face = stage.face()
     kept = tuple(
         Port(name, "float32", (BATCH, stage.carry.heads, KEPT, stage.carry.head_dim))
@@ -77,3 +80,14 @@ def export_step(
             part.replace(folder / part.name)
     log.info("wrote %s, %d bytes", file, file.stat().st_size)
     return file
+
+
+def _in_float32(module: nn.Module) -> nn.Module:
+    """The module on the CPU in float32; the same one where it is so already: it may be large."""
+    import torch
+
+    there = (*module.parameters(), *module.buffers())
+    floats = [each for each in there if each.is_floating_point()]
+    if not all(each.dtype == torch.float32 and each.device.type == "cpu" for each in floats):
+        module = copy.deepcopy(module).to("cpu").float()
+    return module.eval()

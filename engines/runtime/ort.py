@@ -90,6 +90,7 @@ class OrtRuntime:
         if self._provider == "DmlExecutionProvider":
             options.enable_mem_pattern = False  # it refuses to start with them
         halves = metadata(file).get(PRECISION_KEY, "fp16") == "fp16"  # or made before it was told
+        states = onnxruntime.capi.onnxruntime_pybind11_state
         try:
             session = onnxruntime.InferenceSession(
                 file,
@@ -97,16 +98,12 @@ class OrtRuntime:
                 [(self._provider, PROVIDER_OPTIONS.get(self._provider, {}))],
                 disabled_optimizers=UNSAFE_IN_HALF if halves else [],
             )
-        except (
-            onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
-            onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
-            onnxruntime.capi.onnxruntime_pybind11_state.NoSuchFile,
-        ) as error:
-            raise BadCheckpoint(
-                f"{file} cannot be loaded: {str(error).splitlines()[0]:.200}",
-                "",
-                MAKE_AGAIN,
-            ) from error
+        except (states.InvalidProtobuf, states.InvalidGraph, states.NoSuchFile) as error:
+            raise _unloadable(file, error) from error
+        except states.Fail as error:
+            if "xternal" not in str(error):  # of weights that stand in a file beside it
+                raise
+            raise _unloadable(file, error) from error
         if session.get_providers()[0] != self._provider:
             # it goes on with the CPU where the provider's own libraries do not load
             raise self._unusable("Its libraries do not load; the log above says which.")
@@ -119,6 +116,11 @@ class OrtRuntime:
             "Pick the device onnx, or install the package of ONNX Runtime for that hardware.",
             param="device",
         )
+
+
+def _unloadable(file: Path, error: Exception) -> BadCheckpoint:
+    reason = str(error).splitlines()[0]
+    return BadCheckpoint(f"{file} cannot be loaded: {reason:.200}", "", MAKE_AGAIN)
 
 
 def _fixed(file: Path) -> BucketTable:

@@ -3,6 +3,7 @@ and alone, in buffers of every size and whatever was in them before."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,22 +12,22 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
 from engines.errors import BadCheckpoint, EngineFailure
 from engines.memory import MemoryManager
 from engines.memory.resident import Resident
+from engines.runtime import quantise
 from engines.runtime.buckets import Buckets, TooLong
 from engines.runtime.eager import EagerRuntime
 from engines.runtime.export_step import export_step
-from engines.runtime.onnx_file import STEP_KEY, read_stage, read_step, stages_in
+from engines.runtime.onnx_file import read_stage, read_step, stages_in
 from engines.runtime.ort import OrtRuntime
-from engines.runtime.quantise import quantise_weights
+from engines.runtime.quantise import quantise_file
 from engines.runtime.residents import resident
 from engines.runtime.sequences import BoundStep
 from engines.runtime.stage import Port
-from engines.runtime.step import Carry, StepStage, declaration
+from engines.runtime.step import Carry, StepStage
 from tests import toy_stages as toy
 from tests.step_checks import LENGTHS, STEPS, expected, sentences, spoken
 
@@ -255,7 +256,7 @@ def test_onnx_steps_load_no_torch(bind: Bind) -> None:
 import sys
 from pathlib import Path
 from engines.memory import MemoryManager
-from engines.runtime.onnx_file import STEP_KEY, read_stage, read_step, stages_in
+from engines.runtime.onnx_file import read_stage, read_step, stages_in
 from engines.runtime.ort import OrtRuntime
 memory = MemoryManager()
 with OrtRuntime().bind(read_step(Path({str(file)!r}))).start(memory, "toy") as sequences:
@@ -292,8 +293,37 @@ def test_weights_in_fewer_bits(
     exact = spoken(EagerRuntime("cpu").bind(stage), [row], memory)[0]
     whole = bind("onnx", stage).stage.source
     file = tmp_path / "speaker.onnx"
-    quantise_weights(onnx.load(whole), file, bits, {STEP_KEY: declaration(stage)})
+    shutil.copy(whole, file)
+    quantise_file(file, bits)
+    assert read_step(file) == replace(stage, module=None, source=file)
     assert file.stat().st_size < 0.6 * whole.stat().st_size
     made = spoken(OrtRuntime().bind(read_step(file)), [row], memory)[0]
     error = np.abs(made - exact).max() / np.abs(exact).max()
     assert 1e-5 < error < most
+
+
+def test_a_large_table_has_eight_bits_and_a_large_model_two_files(
+    memory: MemoryManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of the embedding are as near as 8 bits bring them, whatever the products have."""
+    monkeypatch.setattr(quantise, "LARGE", 1000)
+    monkeypatch.setattr(quantise, "LEAST_TABLE", 100)
+    row = sentences()[0]
+    stage = toy.speaker()
+    for qkv in stage.module.qkv:
+        qkv.weight.zero_()  # so that hidden states are what was looked up
+        qkv.bias.zero_()
+    for out in stage.module.out:
+        out.bias.zero_()
+    file = export_step(stage, tmp_path, precision="int4")
+    assert {each.name for each in tmp_path.iterdir()} == {file.name, f"{file.name}.data"}
+    with OrtRuntime().bind(read_step(file)).start(memory, "toy") as sequences:
+        made = sequences.prefill(ids=row[None])["hidden"][0]
+    exact = stage.module.embedding.weight[row].numpy()
+    error = np.abs(made - exact).max() / np.abs(exact).max()
+    assert 1e-5 < error < 1 / 127
+    for broken in (b"", None):
+        beside = tmp_path / f"{file.name}.data"
+        beside.unlink() if broken is None else beside.write_bytes(broken)
+        with pytest.raises(BadCheckpoint, match=r"speaker\.onnx cannot be loaded.*app\.py convert"):
+            OrtRuntime().bind(read_step(file))
