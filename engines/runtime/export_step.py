@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from engines.runtime.eager import module_of
-from engines.runtime.onnx_file import STEP_KEY, SUFFIX
+from engines.runtime.onnx_file import PRECISION_KEY, STEP_KEY, SUFFIX
 from engines.runtime.ort_step import WRITTEN
 from engines.runtime.padding import blank
 from engines.runtime.quantise import quantise_weights
@@ -66,7 +66,7 @@ def export_step(
         [*(port.name for port in face.outputs), *(f"{port.name}{WRITTEN}" for port in kept)],
         opset,
     )
-    metadata = {STEP_KEY: declaration(stage)}
+    metadata = {STEP_KEY: declaration(stage), PRECISION_KEY: precision}
     program.model.metadata_props.update(metadata)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{stage.name}{SUFFIX}"
