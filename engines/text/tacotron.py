@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from engines.text.ascii import to_ascii
+
 LONGEST_NUMBER = 36  # digits; longer ones are read digit by digit
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -51,9 +53,7 @@ def clean(text: str) -> str:
     Each word is cleaned by itself: cleaning words and joining them gives what cleaning the text
     gives.
     """
-    from unidecode import unidecode
-
-    text = expand_numbers(unidecode(text).lower())
+    text = expand_numbers(to_ascii(text).lower())
     text = _ABBREVIATION.sub(lambda found: _ABBREVIATIONS[found[1]], text)
     text = _UNNEEDED.sub("", text.translate(_SYMBOLS))
     return _WHITESPACE.sub(" ", text.upper())

@@ -18,7 +18,7 @@ MODULES = {  # where the two names differ
     "audioop-lts": "audioop",
     "coqui-tts": "TTS",
     "Resemblyzer": "resemblyzer",
-    "Unidecode": "unidecode",
+    "text-unidecode": "text_unidecode",
     "pyyaml": "yaml",
     "webrtcvad-wheels": "webrtcvad",
 }
