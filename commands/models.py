@@ -87,10 +87,12 @@ def _list(arguments: argparse.Namespace) -> int:
     print("\n* sets limits or may do so: read it before you download.")
     if others:
         print("\nOther folders in the models directory:")
-        table = [[one.key, one.model.title, one.state.value, *one.faults[:1]] for one in others]
-        widest = max(len(line) for line in table)
-        filled = [line + [""] * (widest - len(line)) for line in table]
-        print(console.columns(("folder", "what it is", "state", "")[:widest], filled))
+        table = [[one.key, one.model.title, one.state.value] for one in others]
+        print(console.columns(("folder", "what it is", "state"), table))
+    wrong = [(one.key, fault) for one in installed for fault in one.faults]
+    if wrong:
+        print("\nWhat is wrong:")
+        print("\n".join(f"{key}: {fault}" for key, fault in wrong))
     silent = [family.title for family in shelf.catalogue.families if not family.speaks]
     if silent:
         print(f"\nThis version cannot speak with {', '.join(silent)} yet; downloads work.")

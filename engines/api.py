@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from engines.errors import Cancelled, DeadlineExceeded
+from engines.errors import Cancelled, DeadlineExceeded, VivavoceError
 
 if TYPE_CHECKING:
     from engines.memory import MemoryManager
@@ -311,6 +311,22 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Shelf(Protocol):
+    """What finds an engine's models among the folders of the models directory."""
+
+    def __init__(self, root: Path) -> None: ...
+
+    def faults(self) -> Mapping[Path, VivavoceError]:
+        """Why models cannot be used, by folder; cheap enough to ask every second."""
+        ...
+
+
+class ShelvedEngine(Engine, Protocol):
+    """An engine whose models lie in folders, and that can say of a folder why it does not do."""
+
+    shelf: ClassVar[type[Shelf]]
 
 
 class CloningEngine(Engine, Protocol):

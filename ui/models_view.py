@@ -27,6 +27,7 @@ STATES = {
     InstalledState.COMPLETE: ("Installed", ""),
     InstalledState.PARTIAL: ("Incomplete", " vv-warn"),
     InstalledState.DAMAGED: ("Damaged", " vv-warn"),
+    InstalledState.UNUSABLE: ("Cannot be used", " vv-warn"),
 }
 
 
@@ -167,7 +168,7 @@ def _published(
     wanted = ""
     if whole is not None:
         tags, below = _tag(whole), _where(whole)
-        if whole.state is not InstalledState.COMPLETE:
+        if whole.state in (InstalledState.PARTIAL, InstalledState.DAMAGED):
             wanted = "Repair"
     elif part is not None:
         known = f": {size(part.bytes)} of {size(part.total)}" if part.total else ""

@@ -45,6 +45,13 @@ class Folders(Generic[T]):
         self._lock = threading.Lock()
         self._known: dict[Path, tuple[_Stamp, str, T | VivavoceError]] = {}
 
+    def faults(self) -> dict[Path, VivavoceError]:
+        """Why releases cannot be used, by folder."""
+        self.look()
+        with self._lock:
+            known = {folder: entry[2] for folder, entry in self._known.items() if folder.is_dir()}
+        return {folder: each for folder, each in known.items() if isinstance(each, VivavoceError)}
+
     def look(self) -> dict[str, T | VivavoceError]:
         """Each release by its name, or why it cannot be used."""
         found: dict[str, T | VivavoceError] = {}

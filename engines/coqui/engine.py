@@ -54,6 +54,7 @@ class CoquiEngine:
         uses_seed=True,
     )
     controls: ClassVar[type[Controls]] = CoquiControls
+    shelf: ClassVar[type[Shelf]] = Shelf
     conditioning_version: ClassVar[str] = "1"
 
     def __init__(self, context: EngineContext) -> None:

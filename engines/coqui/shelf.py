@@ -101,6 +101,10 @@ class Shelf:
         found = self._folders.look().items()
         return {name: each for name, each in found if isinstance(each, VivavoceError)}
 
+    def faults(self) -> dict[Path, VivavoceError]:
+        """The same by folder."""
+        return self._folders.faults()
+
 
 def is_model(folder: Path) -> bool:
     """Whether a folder looks like one of the library's, also of a kind that is not known."""

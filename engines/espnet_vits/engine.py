@@ -67,6 +67,7 @@ class EspnetVitsEngine:
     )
     controls: ClassVar[type[Controls]] = EspnetVitsControls
     conditioning_version: ClassVar[str] = likeness.VERSION
+    shelf: ClassVar[type[Shelf]] = Shelf
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context

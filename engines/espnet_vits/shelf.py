@@ -104,6 +104,10 @@ class Shelf:
         found = self._folders.look().items()
         return {name: each for name, each in found if isinstance(each, VivavoceError)}
 
+    def faults(self) -> dict[Path, VivavoceError]:
+        """The same by folder."""
+        return self._folders.faults()
+
 
 def vector(speaker: Speaker, size: int) -> np.ndarray:
     """A speaker's x-vector, float32 [1, size].

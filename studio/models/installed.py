@@ -28,6 +28,7 @@ class InstalledState(str, Enum):
     COMPLETE = "complete"
     PARTIAL = "partial"
     DAMAGED = "damaged"
+    UNUSABLE = "unusable"  # its files are there, and its engine says that they do not do
 
 
 @dataclass(frozen=True, slots=True)

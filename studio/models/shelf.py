@@ -19,6 +19,7 @@ from studio.models.download import Download, lock_file, now
 from studio.models.errors import LicenceNotAccepted, ModelInUse, NotAllowedHere, UnknownModel
 from studio.models.hub import Hub, offline
 from studio.models.installed import PART, Installed, Scanner
+from studio.models.judging import Judges, judged, judges
 from studio.settings import Settings
 
 GOODBYE = 2.0  # seconds that closing waits for each download
@@ -52,6 +53,7 @@ class ModelShelf:
         self._hub = Hub(endpoint)
         self._given = catalogue
         self._scanner: Scanner | None = None
+        self._judges: Judges = {}
         self._downloads: dict[str, Download] = {}
         self._lock = threading.Lock()
 
@@ -64,7 +66,8 @@ class ModelShelf:
         with self._lock:
             if self._scanner is None:
                 self._scanner = Scanner(self.root, self.catalogue)
-            return self._scanner.scan()
+                self._judges = judges(self.root, self.catalogue)
+            return judged(self._scanner.scan(), self._judges, self.root, self.catalogue)
 
     def room(self, installed: Iterable[Installed]) -> Room:
         folders = {one.key: one.folder for one in installed}

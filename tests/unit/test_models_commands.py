@@ -21,6 +21,7 @@ from server.app import create_app
 from studio.models import ModelShelf, transfer
 from studio.studio import Studio
 from tests import fakes
+from tests.espnet_release import write_release
 from tests.fake_hub import Repo, fake_hub
 from tests.models_help import checkpoint, lay_out, settings
 from tests.servers import ROOT, wait_until
@@ -29,8 +30,9 @@ REPO = "espnet/kan-bayashi_ljspeech_vits"
 EXPERIMENT = "exp/tts_train_vits_raw_phn_tacotron_g2p_en_no_space"
 WEIGHTS = f"{EXPERIMENT}/train.total_count.ave_10best.pth"
 FILES = {
-    "meta.yaml": b"files: {}",
-    f"{EXPERIMENT}/config.yaml": b"tts: vits\n",
+    "meta.yaml": f"files: {{model_file: {EXPERIMENT}/train.total_count.ave_10best.pth}}\n"
+    f"yaml_files: {{train_config: {EXPERIMENT}/config.yaml}}\n".encode(),
+    f"{EXPERIMENT}/config.yaml": b"tts: vits\ntoken_list: [<blank>, <unk>]\ncleaner: tacotron\n",
     f"{EXPERIMENT}/images/loss.png": b"png",
     WEIGHTS: checkpoint(400_000),
     "README.md": b"CC BY 4.0",
@@ -88,6 +90,14 @@ def test_the_list_as_json_and_folders_of_ones_own(folder, capsys) -> None:
     assert "mine" in shown
     last = shown.split("* sets limits")[1]
     assert ("Coqui TTS" in last) != ("coqui" in registry.FAMILIES)
+
+
+def test_what_an_engine_cannot_use_is_listed_with_the_reason(folder, capsys) -> None:
+    write_release(folder / "odd", config={"g2p": "g2pk"})
+    assert main(["models"]) == 0
+    shown = capsys.readouterr().out
+    assert "odd" in shown and "unusable" in shown
+    assert "odd: It was trained with g2p 'g2pk'" in shown.split("What is wrong:")[1]
 
 
 @pytest.mark.parametrize(

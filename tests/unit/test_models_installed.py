@@ -13,6 +13,7 @@ from studio.models import InstalledState, ModelShelf, catalogue, record
 from studio.models.errors import BadCatalogue, NotAllowedHere, UnknownModel
 from studio.models.installed import Scanner
 from studio.models.patterns import is_safe, matching, satisfying
+from tests.espnet_release import CONFIG, write_release
 from tests.models_help import checkpoint, lay_out, safetensors, settings
 
 SPARK = {
@@ -77,7 +78,7 @@ LAYOUTS = {
     "gpt-sovits-v1": V1 | SHARED,
     "tortoise-v2": TORTOISE,
 }
-COMPLETE, PARTIAL, DAMAGED = InstalledState
+COMPLETE, PARTIAL, DAMAGED, UNUSABLE = InstalledState
 
 
 @pytest.fixture
@@ -316,3 +317,19 @@ def test_patterns() -> None:
     assert is_safe("a/b c/d=1.ckpt")
     for path in ("", "/a", "a//b", "a/", "../a", "a/./b", "a\\b", "C:a", "a\nb", "a" * 500):
         assert not is_safe(path), path
+
+
+def test_what_an_engine_cannot_use_says_why(shelf) -> None:
+    fine = write_release(shelf.root / "fine")
+    other = write_release(shelf.root / "odd")
+    text = (other / CONFIG).read_text()
+    (other / CONFIG).write_text(text.replace("tts: vits", "tts: tacotron2"))
+    strange = write_release(shelf.root / "korean", config={"g2p": "g2pk"})
+    found = {one.key: one for one in shelf.installed()}
+    assert found[fine.name].state is COMPLETE and not found[fine.name].faults
+    assert found[other.name].state is UNUSABLE
+    [fault] = found[other.name].faults
+    assert "'tacotron2'" in fault and CONFIG in fault and str(shelf.root) not in fault
+    assert "'g2pk'" in found[strange.name].faults[0]
+    (other / CONFIG).write_text(text)
+    assert {one.key: one for one in shelf.installed()}["odd"].state is COMPLETE
