@@ -24,10 +24,17 @@ from engines.api import (
 )
 from engines.coqui import clips
 from engines.coqui.controls import CoquiControls, check
-from engines.coqui.opaque import Opaque
+from engines.coqui.opaque import DEVICES, Opaque
 from engines.coqui.performing import Latents, Performer, Saying, performers
 from engines.coqui.shelf import FAMILY, Installed, Shelf
-from engines.errors import BadControl, BadReference, UnknownLanguage, UnknownVoice, VivavoceError
+from engines.errors import (
+    BadControl,
+    BadReference,
+    UnknownLanguage,
+    UnknownVoice,
+    UnsupportedRuntime,
+    VivavoceError,
+)
 from engines.voices import unknown_voice
 
 SAMPLE_RATE = 24_000  # Hz, of XTTS
@@ -48,6 +55,9 @@ class CoquiEngine:
             Support("cuda", "float32", "untested"),
             Support("mps", "float32", "untested"),
             Support("cpu", "float32", "supported"),
+            Support("xla", "float32", "supported", "XTTS v2 alone, compiled when it is loaded."),
+            Support("onnx", "float32", "supported", "XTTS v2 alone, once it is converted."),
+            Support("onnx:cuda", "float32", "untested", "XTTS v2 alone, once it is converted."),
         ),
         clones=True,
         converts=True,
@@ -209,7 +219,16 @@ class CoquiEngine:
         return next(each for each in self._performers if isinstance(each, Opaque))
 
     def _performer(self, installed: Installed, device: str) -> Performer:
-        return next(each for each in self._performers if each.takes(installed, device))
+        able = [each for each in self._performers if each.takes(installed, device)]
+        if not able:
+            others = [row.runtime for row in self.capability.support if row.runtime in DEVICES]
+            raise UnsupportedRuntime(
+                f"{installed.id} ({installed.kind.title}) does not run on {device}.",
+                f"It runs on {', '.join(others)}; XTTS v2 runs on {device} as well.",
+                "Pick one of these.",
+                param="device",
+            )
+        return able[0]
 
     def _cloners(self) -> list[Installed]:
         able = [each for each in self._shelf.models() if each.clones]

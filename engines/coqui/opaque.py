@@ -26,6 +26,7 @@ from engines.runtime.redirect import redirect
 if TYPE_CHECKING:
     from torch import nn
 
+DEVICES = ("cpu", "cuda", "mps")  # torch's own
 SAMPLED = ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty")
 # Settings of XTTS's that say how much of the clips is listened to: the library's name, and the
 # name in the configuration.
@@ -45,8 +46,8 @@ class Opaque:
         self._memory = context.memory
         self._busy: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
-    def takes(self, installed: Installed, device: str) -> bool:  # noqa: ARG002 - takes all
-        return True
+    def takes(self, installed: Installed, device: str) -> bool:  # noqa: ARG002 - any of them
+        return device.split(":")[0] in DEVICES
 
     def condition(
         self,

@@ -19,7 +19,7 @@ from engines.coqui.shelf import Installed
 
 Latents = Mapping[str, np.ndarray]  # what a clip is to a model, by the library's names
 
-PERFORMERS = ("engines.coqui.opaque:Opaque",)
+PERFORMERS = ("engines.coqui.xtts.performing:StagedXtts", "engines.coqui.opaque:Opaque")
 
 
 @dataclass(frozen=True, slots=True)
