@@ -1,4 +1,5 @@
-"""Family name → lazy import. A sixth family adds one line here."""
+"""Family name → lazy import. A sixth family adds one line here, and one more where its releases can
+be converted."""
 
 from __future__ import annotations
 
@@ -12,6 +13,13 @@ FAMILIES: dict[str, str] = {
     "espeak": "engines.espeak.engine:EspeakEngine",
     "espnet_vits": "engines.espnet_vits.engine:EspnetVitsEngine",
     "coqui": "engines.coqui.engine:CoquiEngine",
+    "spark": "engines.spark.engine:SparkEngine",
+}
+
+# Modules that write a family's releases in other forms: `commands/convert.py` says what they offer.
+CONVERTERS: dict[str, str] = {
+    "espnet_vits": "engines.espnet_vits.converting",
+    "spark": "engines.spark.converting",
 }
 
 DEFAULT_ENGINE = "espeak"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,8 @@ def release_folder() -> Path:
             pytest.fail(f"{reason}, and CI leaves no test out.", pytrace=False)
         pytest.skip(reason)
     return FOLDER
+
+
+def copied_release(folder: Path) -> Path:
+    """A copy of it that may be changed."""
+    return Path(shutil.copytree(release_folder(), folder, copy_function=shutil.copyfile))

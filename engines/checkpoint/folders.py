@@ -6,9 +6,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
+import tempfile
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -85,6 +88,19 @@ class Folders(Generic[T]):
                 else:
                     below += _children(folder)
             level = below
+
+
+@contextmanager
+def taking_place_of(target: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of `target` once all of it is there; what goes
+    wrong before leaves `target` as it was."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        made = Path(scratch) / target.name
+        made.mkdir()
+        yield made
+        if target.exists():
+            shutil.rmtree(target)
+        made.rename(target)
 
 
 def title(folder: Path) -> str:

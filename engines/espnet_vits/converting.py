@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.espnet_vits.checkpoint import load_generator, open_release
+from engines.checkpoint.folders import taking_place_of
+from engines.errors import InvalidRequest
+from engines.espnet_vits.checkpoint import convert_release, load_generator, open_release
 from engines.espnet_vits.loading import STREAMED
-from engines.espnet_vits.shelf import ONNX_FOLDER
+from engines.espnet_vits.shelf import META, ONNX_FOLDER
 from engines.espnet_vits.stages import stages
 
 if TYPE_CHECKING:
@@ -23,8 +23,29 @@ TEXTS, FRAMES = (1, 5, 24, 61), (1, 9, 40, 160)  # sizes that a file is tried wi
 FEWEST = 2  # speakers or languages of a model that has ids for them
 
 
+RELEASE = "An ESPnet VITS release has a file meta.yaml"
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def recognises(folder: Path) -> bool:
+    return (folder / META).is_file()
+
+
+def to_safetensors(folder: Path) -> list[Path]:
+    """
+    Raises:
+        BadCheckpoint: the weights cannot be opened.
+    """
+    return [convert_release(folder)]
+
+
 def to_onnx(
-    folder: Path, *, precision: Precision = "fp32", opset: int | None = None, device: str = "cpu"
+    folder: Path,
+    *,
+    precision: Precision = "fp32",
+    opset: int | None = None,
+    device: str = "cpu",
+    dynamic: bool = True,
 ) -> Iterator[tuple[Precision, MapStage, Path]]:
     """Write `onnx/<stage>.onnx` into a release; gives precision, stage and
     file of each as soon as it is made. They take their place together, once all are whole.
@@ -34,25 +55,28 @@ def to_onnx(
             duration would move everything after it.
         opset: None takes the exporter's usual one.
         device: where torch traces the model.
+        dynamic: sizes along time stay free.
 
     Raises:
         BadCheckpoint: the release cannot be loaded.
+        InvalidRequest: sizes shall be fixed, with which no sentence could be spoken in parts.
     """
     from engines.runtime.export import export
     from engines.runtime.tracing import OPSET
 
+    if not dynamic:
+        raise InvalidRequest(
+            "--no-dynamic-axes was given for an ESPnet VITS release.",
+            "It speaks in parts of different lengths, so its sizes along time stay free.",
+            "Leave the flag out.",
+        )
     release = open_release(folder)
     made = stages(load_generator(release), masks=False)
-    target = release.folder / ONNX_FOLDER
-    with tempfile.TemporaryDirectory(dir=release.folder, prefix=".onnx-") as scratch:
-        whole = Path(scratch) / ONNX_FOLDER
+    with taking_place_of(release.folder / ONNX_FOLDER) as whole:
         for name in STREAMED:
             given: Precision = "fp32" if precision == "fp16" and name == "encode" else precision
             file = export(made[name], whole, precision=given, opset=opset or OPSET, device=device)
             yield given, made[name], file
-        if target.exists():
-            shutil.rmtree(target)
-        whole.rename(target)
 
 
 def examples(folder: Path, stage: MapStage) -> Iterator[Mapping[str, np.ndarray]]:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.nn.masks import masked
+from engines.nn.reach import CONVNEXT_KERNEL as KERNEL
 
 EPS = 1e-6
-KERNEL = 7  # of every convolution; the reach of one is half of it
 
 
 class ConditionedNorm(nn.Module):
@@ -64,11 +64,6 @@ class Backbone(nn.Module):
             ConvNextBlock(channels, inner, condition) for _ in range(layers)
         )
         self.final_layer_norm = nn.LayerNorm(channels, eps=EPS)
-
-    @property
-    def reach(self) -> int:
-        """Frames on each side of a frame beyond which nothing changes it."""
-        return (1 + len(self.blocks)) * (KERNEL // 2)
 
     def forward(
         self, x: Tensor, condition: Tensor | None = None, mask: Tensor | None = None

@@ -141,7 +141,7 @@ def verify(
         }
         ours = made(**inputs)
         for name, reference in expected(**inputs).items():
-            rows.append(_row(stage, sizes, name, ours[name], reference, TOLERANCES[precision]))
+            rows.append(row(stage.name, sizes, name, ours[name], reference, TOLERANCES[precision]))
     return rows
 
 
@@ -257,16 +257,17 @@ def _quantise(file: Path, metadata: Mapping[str, str]) -> bool:
     return True
 
 
-def _row(
-    stage: MapStage,
+def row(
+    stage: str,
     sizes: Mapping[str, int],
     output: str,
     ours: np.ndarray,
     reference: np.ndarray,
     tolerance: float,
 ) -> Row:
+    """One output held against its reference."""
     differences = np.abs(ours.astype(np.float64) - reference)
     absolute = float(differences.max())
     relative = absolute / max(1.0, float(np.abs(reference.astype(np.float64)).max()))
     # false for NaN as well
-    return Row(stage.name, sizes, output, absolute, relative, relative <= tolerance)
+    return Row(stage, sizes, output, absolute, relative, relative <= tolerance)

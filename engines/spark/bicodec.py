@@ -10,13 +10,17 @@ from torch import Tensor, nn
 
 from engines.nn.convnext import Backbone
 from engines.nn.masks import length_mask
-from engines.spark.config import CodecConfig, EncoderConfig, FeatureDecoderConfig
+from engines.spark.config import (
+    SAMPLER_LAYERS,
+    CodecConfig,
+    EncoderConfig,
+    FeatureDecoderConfig,
+)
 from engines.spark.quantizer import Quantizer
 from engines.spark.speaker import SpeakerEncoder
 from engines.spark.wave import WaveGenerator
 
 RESAMPLED = 3.0  # a block of ratio 1 adds its input to itself twice, having nothing to resample
-SAMPLER_LAYERS = 2
 
 
 class Encoder(nn.Module):
@@ -62,12 +66,6 @@ class FeatureDecoder(nn.Module):
             config.condition_dim,
         )
         self.linear = nn.Linear(config.vocos_dim, config.out_channels)
-
-    @property
-    def reach(self) -> int:
-        """Tokens on each side of a token beyond which nothing changes it."""
-        parts = [*self.samplers, self.backbone]
-        return sum(part.reach for part in parts if isinstance(part, Backbone))
 
     def forward(
         self, x: Tensor, condition: Tensor | None = None, mask: Tensor | None = None

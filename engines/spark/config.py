@@ -12,10 +12,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engines.checkpoint import bad_file, read_json, read_yaml, validated
+from engines.nn.reach import convnext_reach, upsampling_reach
 
 CODEC, LLM, WAV2VEC2 = "BiCodec", "LLM", "wav2vec2-large-xlsr-53"  # folders of a release
 MIXED = (11, 14, 16)  # states of wav2vec2 whose mean is the feature; 0 is before the first layer
 LAYERS = max(MIXED)  # of wav2vec2's that are run
+
+SAMPLER_LAYERS = 2  # of the backbone after each sampling block
+DILATIONS, KERNEL = (1, 3, 9), 7  # of the wave generator's residual units
 
 Channels = Annotated[int, Field(ge=1, le=1 << 14)]
 Count = Annotated[int, Field(ge=1, le=256)]
@@ -51,12 +55,25 @@ class FeatureDecoderConfig(EncoderConfig):
     condition_dim: int = Field(0, ge=0, le=1 << 14)
     use_tanh_at_final: bool = False
 
+    @property
+    def reach(self) -> int:
+        """Tokens on each side of a token beyond which nothing changes what is given for it."""
+        samplers = len(self.sample_ratios) * convnext_reach(SAMPLER_LAYERS)
+        return samplers + convnext_reach(self.vocos_num_layers)
+
 
 class WaveConfig(_Part):
     input_channel: Channels
     channels: Channels
     rates: tuple[Count, ...] = Field(min_length=1)
     kernel_sizes: tuple[Count, ...]
+
+    @property
+    def reach(self) -> int:
+        """Tokens on each side of a token beyond which nothing changes its samples; at most a few
+        more than there really are."""
+        scales = list(zip(self.rates, self.kernel_sizes, strict=True))
+        return upsampling_reach(KERNEL, scales, DILATIONS)
 
     @model_validator(mode="after")
     def _belongs_together(self) -> WaveConfig:

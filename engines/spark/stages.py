@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engines.runtime.buckets import geometric
+from engines.runtime.buckets import Buckets, geometric
 from engines.runtime.stage import Length, MapStage, Port
 from engines.spark.config import SparkConfig
 
@@ -28,7 +28,7 @@ LONGEST_CLIP = 60  # seconds of a reference
 LONGEST_CODES = 512  # tokens that are made into sound at once
 
 
-def codec_buckets(config: SparkConfig) -> dict[str, object]:
+def codec_buckets(config: SparkConfig) -> dict[str, Buckets]:
     """Sizes of the axes, for runtimes that compile each."""
     second, hop = config.top.sample_rate, config.codec.hop
     frames = LONGEST_CLIP * second // hop

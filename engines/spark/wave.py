@@ -5,18 +5,13 @@ B batch, D channels of a frame, C channels within, T frames.
 
 from __future__ import annotations
 
-from math import ceil
-
 import torch
 from torch import Tensor, nn
 
 from engines.nn.hifigan import same_conv
 from engines.nn.masks import length_mask, masked
 from engines.nn.snake import Snake
-from engines.spark.config import WaveConfig
-
-DILATIONS = (1, 3, 9)
-KERNEL = 7
+from engines.spark.config import DILATIONS, KERNEL, WaveConfig
 
 
 class Unit(nn.Module):
@@ -72,15 +67,6 @@ class WaveGenerator(nn.Module):
             for unit in block.units:
                 x = unit(x, mask)
         return torch.tanh(self.conv_post(self.snake_post(masked(x, _mask(lengths, x, hop)))))
-
-
-def reach(config: WaveConfig) -> int:
-    """Frames on each side of a frame beyond which nothing changes its samples; at most a few more
-    than there really are."""
-    samples = KERNEL // 2  # at the output's rate, then at slower and slower ones
-    for rate, kernel in reversed(list(zip(config.rates, config.kernel_sizes, strict=True))):
-        samples = ceil((samples + KERNEL // 2 * sum(DILATIONS) + kernel) / rate)
-    return samples + KERNEL // 2
 
 
 def _mask(lengths: Tensor | None, x: Tensor, hop: int) -> Tensor | None:

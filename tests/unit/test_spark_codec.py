@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from engines.errors import BadCheckpoint
 from engines.runtime.eager import EagerRuntime
-from engines.spark import audio, codec, published, wave
+from engines.spark import audio, codec, published
 from engines.spark.checkpoint import (
     CODEC_FILE,
     FEATURES_FILE,
@@ -128,7 +128,7 @@ def test_a_configuration_that_is_not_known_is_refused(own, file, old, new, messa
 def test_tokens_beyond_the_reach_change_nothing(bound, config):
     draw = np.random.default_rng(0)
     sizes = config.codec
-    around = load_reach(config)
+    around = sizes.prenet.reach + sizes.decoder.reach
     semantic = draw.integers(0, sizes.quantizer.codebook_size, 2 * around + 41)
     tokens = draw.integers(0, sizes.speaker_encoder.codes, sizes.speaker_encoder.token_num)
     d_vector = codec.speaker_vector(bound, tokens)
@@ -137,15 +137,6 @@ def test_tokens_beyond_the_reach_change_nothing(bound, config):
     # the first token is out of reach of what was cut off, and those nearer to the cut are not
     np.testing.assert_allclose(part[: sizes.hop], whole[: sizes.hop], atol=1e-5)
     assert np.abs(part[-sizes.hop :] - whole[around * sizes.hop :][: sizes.hop]).max() > 1e-3
-
-
-def load_reach(config):
-    from engines.checkpoint import on_meta
-    from engines.spark.bicodec import FeatureDecoder
-
-    with on_meta():
-        prenet = FeatureDecoder(config.codec.prenet)
-    return prenet.reach + wave.reach(config.codec.decoder)
 
 
 def test_the_published_sizes_are_told_apart_from_others():
