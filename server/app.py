@@ -9,7 +9,17 @@ from anyio import to_thread
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from server import catalogue, errors, health, history_api, metrics, models_api, speech, voices_api
+from server import (
+    catalogue,
+    conversion,
+    errors,
+    health,
+    history_api,
+    metrics,
+    models_api,
+    speech,
+    voices_api,
+)
 from server.answers import ErrorAnswer
 from server.clients import xtts
 from server.context import ServerContext
@@ -55,6 +65,7 @@ def create_app(studio: Studio, *, title: str = TITLE, rules: Rules | None = None
         app.include_router(router)
     app.include_router(models_api.router)
     app.include_router(voices_api.router)
+    app.include_router(conversion.router)
     xtts.install(app)
     if not shared:
         app.include_router(metrics.router)

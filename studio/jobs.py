@@ -6,7 +6,7 @@ import contextlib
 import queue
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -114,6 +114,7 @@ class Job:
 
     Attributes:
         kept: where what it makes is kept beside; None where it is not.
+        work: what is done instead of speaking the plan's text.
     """
 
     plan: Plan
@@ -125,6 +126,7 @@ class Job:
     characters_done: int = 0
     seconds_made: float = 0.0
     kept: Keeping | None = None
+    work: Callable[[Job], None] | None = field(default=None, repr=False)
     _events: queue.Queue[Event | None] = field(
         default_factory=lambda: queue.Queue(maxsize=EVENTS_HELD), repr=False
     )

@@ -65,7 +65,7 @@ class Router:
             if layer and layer.engine == capability.name:
                 values.update(layer.controls)
         values.update(_given_controls(request.controls))
-        device, device_note = self._device(request.device, capability)
+        device, device_note = pick_device(self.settings, request.device, capability)
         return Plan(
             request=request,
             text=text,
@@ -74,7 +74,7 @@ class Router:
             language=request.language or (voice.languages or ("en",))[0],
             device=device,
             controls=validate(engine.controls, values),
-            seed=_seed(request.seed),
+            seed=checked_seed(request.seed),
             sample_rate=voice.sample_rate or capability.sample_rate,
             notes=notes + device_note,
         )
@@ -112,16 +112,20 @@ class Router:
             )
         return clean(text)
 
-    def _device(self, given: str | None, capability: Capability) -> tuple[str, tuple[str, ...]]:
-        """An engine that cannot use the studio's default device takes its own best one and says
-        so; a device that the request names is never replaced."""
-        if given is not None:
-            return devices.resolve(given, capability.runtimes()).name, ()
-        try:
-            return devices.resolve(self.settings.device, capability.runtimes()).name, ()
-        except UnsupportedRuntime:
-            name = devices.resolve("auto", capability.runtimes()).name
-            return name, (f"{capability.title} runs on {name}, not on {self.settings.device}.",)
+
+def pick_device(
+    settings: Settings, given: str | None, capability: Capability
+) -> tuple[str, tuple[str, ...]]:
+    """The device to work on, and what is to be said of it. An engine that cannot use the studio's
+    default device takes its own best one and says so; a device that the request names is never
+    replaced."""
+    if given is not None:
+        return devices.resolve(given, capability.runtimes()).name, ()
+    try:
+        return devices.resolve(settings.device, capability.runtimes()).name, ()
+    except UnsupportedRuntime:
+        name = devices.resolve("auto", capability.runtimes()).name
+        return name, (f"{capability.title} runs on {name}, not on {settings.device}.",)
 
 
 def _given_controls(values: object) -> Mapping[str, object]:
@@ -135,7 +139,7 @@ def _given_controls(values: object) -> Mapping[str, object]:
     return values
 
 
-def _seed(seed: object) -> int:
+def checked_seed(seed: object) -> int:
     if seed is None:
         return secrets.randbelow(SEED_LIMIT)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_LIMIT:

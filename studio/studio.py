@@ -18,6 +18,7 @@ from engines.api import (
     CancelToken,
     Capability,
     Controls,
+    Converter,
     Engine,
     EngineContext,
     SpeechRequest,
@@ -36,6 +37,7 @@ from engines.runtime import device as devices
 from engines.text import STARTER, Lexicon
 from studio import longform, presets
 from studio.cloning import Cloning
+from studio.conversion import ConversionRequest, Conversions
 from studio.counters import Counters
 from studio.delivery import DeliverySettings
 from studio.history import History, kept
@@ -89,6 +91,9 @@ class Studio:
         self._shelf: ModelShelf | None = None
         self._cloning = Cloning(lambda: self.voices_library, self.cloners)
         self._router = Router(settings, self.presets, self.engine, self._cloning)
+        self._conversion = Conversions(
+            settings, lambda: self.voices_library, self.capabilities, self.engine
+        )
 
     # engines and voices
 
@@ -205,7 +210,24 @@ class Studio:
             QueueFull: too many requests wait already.
         """
         plan = self.plan(request)
-        job = Job(plan, CancelToken(self._router.deadline(request)))
+        return self._queue(Job(plan, CancelToken(self._router.deadline(request))))
+
+    def converters(self) -> tuple[Converter, ...]:
+        """Models that say a clip in another voice, the default first."""
+        return self._conversion.converters()
+
+    def convert(self, request: ConversionRequest) -> Job:
+        """Check a request for a clip in another voice, and put it in the queue.
+
+        Raises:
+            InvalidRequest: a value at fault, named in `param`.
+            QueueFull: too many requests wait already.
+        """
+        plan, work = self._conversion.plan(request)
+        deadline = self._router.deadline(plan.request)
+        return self._queue(Job(plan, CancelToken(deadline), work=work))
+
+    def _queue(self, job: Job) -> Job:
         with self._lock:
             if self._closed:
                 raise Cancelled("The studio is shutting down.")
@@ -285,6 +307,9 @@ class Studio:
             job.cancel_token.raise_if_set()
             job.state = JobState.RUNNING
             self._keep(job)
+            if job.work is not None:
+                job.work(job)
+                return None
             plan, engine = job.plan, self.engine(job.plan.engine)
             voice = self._cloning.conditioned(
                 plan.request.owner, plan.voice, engine, plan.device, job.cancel_token

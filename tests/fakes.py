@@ -17,6 +17,7 @@ from engines.api import (
     CancelToken,
     Capability,
     Controls,
+    Converter,
     EngineContext,
     Reference,
     Support,
@@ -132,6 +133,36 @@ class CloningEngine(ToneEngine):
             heard = float(voice.conditioning["frequency"][0])
             controls = controls.model_copy(update={"frequency": heard})
         yield from super().speak(utterance, voice, controls, **how)
+
+
+class ConvertingEngine(ToneEngine):
+    """Says a clip as a tone in the pitch of the target, as long as the clip, in two chunks."""
+
+    capability = replace(ToneEngine.capability, title="Converting tone", converts=True)
+
+    def converters(self) -> tuple[Converter, ...]:
+        return Converter("turner", "Turner", "tone", RATE), Converter("twin", "Twin", "tone", RATE)
+
+    def convert(
+        self,
+        converter: str,
+        source: Reference,
+        target: Sequence[Reference],
+        *,
+        device: str,
+        seed: int,
+        cancel: CancelToken,
+    ) -> Iterator[AudioChunk]:
+        clip = target[0]
+        spectrum = np.abs(np.fft.rfft(clip.samples))
+        pitch = np.fft.rfftfreq(clip.samples.size, 1 / clip.sample_rate)[spectrum.argmax()]
+        half = int(source.samples.size / source.sample_rate * RATE) // 2
+        tone = 0.2 * np.sin(np.arange(2 * half) * 2 * np.pi * pitch / RATE).astype(np.float32)
+        for part in (tone[:half], tone[half:]):
+            while type(self).gate is not None and not type(self).gate.wait(0.02):
+                cancel.raise_if_set()
+            cancel.raise_if_set()
+            yield AudioChunk(part, RATE)
 
 
 def install(patch: pytest.MonkeyPatch, kind: type[ToneEngine] = ToneEngine) -> type[ToneEngine]:

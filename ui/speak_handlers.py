@@ -182,7 +182,7 @@ class Handlers:
             language=choices.language_tag(self._studio.voices(engine), voice, language),
             device=None if device == choices.AUTO_DEVICE else device,
             controls=self._given(engine, values),
-            seed=_whole(seed) if keep else None,  # type: ignore[arg-type]  # the studio checks it
+            seed=whole(seed) if keep else None,  # type: ignore[arg-type]  # the studio checks it
             owner=owner_of(self._studio, visitor),
             door="page",
         )
@@ -239,7 +239,7 @@ def _sentence_number(given: object) -> int:
     return given
 
 
-def _whole(seed: str) -> int | str | None:
+def whole(seed: str) -> int | str | None:
     """The seed field as a number; what is none goes on as it is, to be refused by name."""
     given = seed.strip()
     return int(given) if given.isdecimal() and len(given) <= SEED_DIGITS else given or None

@@ -51,7 +51,7 @@ class Clips:
         most = self._studio.settings.max_upload
 
         def read(token: CancelToken) -> Clip:
-            return decode(_taken(path, most), cancel=token)
+            return decode(taken(path, most), cancel=token)
 
         yield from self._work(visitor, read, denoise=False)
 
@@ -177,7 +177,7 @@ class Clips:
             heard.put(None)
 
 
-def _taken(path: str, most: int) -> bytes:
+def taken(path: str, most: int) -> bytes:
     """The bytes of an upload, which does not stay on the disk."""
     try:
         file = uploaded(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from engines.coqui.performing import Latents
 from engines.coqui.shelf import Installed
 
 CLIP, RATE, LATENTS = "clip", "rate", "latents"
+PIECE = 20.0  # seconds that a model says in another voice at once
 
 
 def pack(
@@ -37,6 +38,21 @@ def references_of(kept: Mapping[str, np.ndarray]) -> list[Reference]:
     return [
         Reference(kept[f"{CLIP}/{number}"], int(kept[f"{RATE}/{number}"][0])) for number in numbers
     ]
+
+
+def pieces(clip: Reference, seconds: float = PIECE) -> Iterator[Reference]:
+    """A long clip in parts, cut where it is quietest; a model hears each as a whole, and what that
+    takes grows faster than its length."""
+    samples, rate = clip.samples, clip.sample_rate
+    most, hop = int(seconds * rate), max(1, rate // 50)
+    while samples.size > most:
+        late = samples[most // 2 : most]
+        steps = late[: late.size // hop * hop].reshape(-1, hop)
+        quietest = int(np.square(steps).mean(axis=1).argmin())
+        cut = most // 2 + quietest * hop + hop // 2
+        yield Reference(samples[:cut], rate)
+        samples = samples[cut:]
+    yield Reference(samples, rate)
 
 
 def digest(kept: Mapping[str, np.ndarray]) -> str:

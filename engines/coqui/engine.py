@@ -203,7 +203,11 @@ class CoquiEngine:
                 "Pick one of them, or put FreeVC or OpenVoice into the models directory.",
                 param="model",
             )
-        yield self._opaque.convert(
+        if not target:
+            raise BadReference(
+                "There was no clip of the voice.", "One or several are needed.", "Give one."
+            )
+        yield from self._opaque.convert(
             able[converter], source, target, device=device, seed=seed, cancel=cancel
         )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.api import AudioChunk, CancelToken, EngineContext, Reference
+from engines.coqui import clips
 from engines.coqui.chance import seeded
 from engines.coqui.controls import given
 from engines.coqui.loading import load, weight_bytes
@@ -70,14 +71,8 @@ class Opaque:
             settings = {}
             if installed.kind.name == "xtts":
                 settings = {name: model.config[field] for name, field in LISTENING.items()}
-            try:
+            with _clips_at_fault(installed):
                 voice, _ = model._clone_voice([str(path) for path in paths], **settings)
-            except (RuntimeError, ValueError, AssertionError) as error:
-                raise BadReference(
-                    f"{installed.id} can make nothing of the clips ({error!s:.200}).",
-                    "It takes some seconds of one person's speech.",
-                    "Give a longer or cleaner clip.",
-                ) from error
             return {name: _array(value) for name, value in voice.items()}
 
     def speak(
@@ -108,31 +103,21 @@ class Opaque:
         device: str,
         seed: int,
         cancel: CancelToken,
-    ) -> AudioChunk:
-        """What is said in a clip, in the voice of others.
+    ) -> Iterator[AudioChunk]:
+        """What is said in a clip, in the voice of others; a long one in parts.
 
         Raises:
             BadReference: the library can make nothing of the clips.
         """
-        with (
-            self._model(installed, device, cancel) as synthesizer,
-            wav_files([source]) as heard,
-            wav_files(target) as like,
-            self._at_work(seed, device, cancel),
-        ):
-            said, voices = str(heard[0]), [str(path) for path in like]
-            try:
-                if installed.kind.task == "conversion":
-                    wave = synthesizer.voice_conversion(said, voices)
-                else:
-                    wave = synthesizer.tts(source_wav=said, speaker_wav=voices, speaker_name=None)
-            except (RuntimeError, ValueError, AssertionError) as error:
-                raise BadReference(
-                    f"{installed.id} can make nothing of the clips ({error!s:.200}).",
-                    "It takes clips of speech, some seconds each.",
-                    "Give longer or cleaner clips.",
-                ) from error
-            return AudioChunk(_wave(wave), installed.sample_rate)
+        with self._model(installed, device, cancel) as synthesizer, wav_files(target) as like:
+            for number, piece in enumerate(clips.pieces(source)):
+                cancel.raise_if_set()
+                with (
+                    wav_files([piece]) as heard,
+                    self._at_work(_seed(seed, number), device, cancel),
+                ):
+                    wave = _convert(synthesizer, installed, heard[0], like)
+                yield AudioChunk(wave, installed.sample_rate)
 
     @contextlib.contextmanager
     def _model(self, installed: Installed, device: str, cancel: CancelToken) -> Iterator[Any]:
@@ -192,6 +177,33 @@ def _say(
     if synthesizer.tts_config.audio.get("do_trim_silence"):
         samples = samples[: model.ap.find_endpoint(samples)]
     return samples
+
+
+def _convert(
+    synthesizer: Any, installed: Installed, source: Path, target: Sequence[Path]
+) -> np.ndarray:
+    said, voices = str(source), [str(path) for path in target]
+    with _clips_at_fault(installed):
+        if installed.kind.task == "conversion":
+            return _wave(synthesizer.voice_conversion(said, voices))
+        return _wave(synthesizer.tts(source_wav=said, speaker_wav=voices, speaker_name=None))
+
+
+@contextlib.contextmanager
+def _clips_at_fault(installed: Installed) -> Iterator[None]:
+    """What the library raises over clips that are too short, silent, no speech."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise BadReference(
+            f"{installed.id} can make nothing of the clips ({error!s:.200}).",
+            "It takes recordings of one person's speech, some seconds each.",
+            "Give longer or cleaner ones.",
+        ) from error
 
 
 def _settings(kind: str, saying: Saying, device: str, seed: int) -> dict[str, Any]:

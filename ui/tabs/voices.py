@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio.studio import Studio
-from ui import choices, voices_view
+from ui import choices, convert, voices_view
 from ui.voices_clip import Clips
 from ui.voices_handlers import Lists
 from ui.voices_visits import Visits
@@ -51,6 +51,7 @@ def build(studio: Studio, blocks: gr.Blocks, here: gr.Tab) -> None:
                 type="filepath", visible="hidden", elem_id="vv-voice-import"
             )
             parts["file"] = gr.DownloadButton(visible="hidden", elem_id="vv-voice-zip")
+    convert.build(studio, blocks)
     player = _panel("voices_player", {}, "vv-player-bar")
     _wire_clip(parts, form, player, clips)
     _wire_list(parts, player, lists)
