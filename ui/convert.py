@@ -28,7 +28,7 @@ def build(studio: Studio, blocks: gr.Blocks) -> None:
     to = Conversions(studio, visits)
     common: dict[str, Any] = {"min_width": 0}
     with gr.Accordion(
-        "Say a recording in one of your voices", open=False, elem_id="vv-convert"
+        "Convert speech into one of your voices", open=False, elem_id="vv-convert"
     ) as section:
         clip = gr.Audio(
             label="What is to be said",

@@ -108,7 +108,9 @@ class Shelf:
 
 def is_model(folder: Path) -> bool:
     """Whether a folder looks like one of the library's, also of a kind that is not known."""
-    if file_of(folder, TORTOISE_MARK) is not None:
+    # the same files elsewhere are another family's
+    ours = folder.parent.name == FAMILY or folder.name in catalogue.published()
+    if ours and file_of(folder, TORTOISE_MARK) is not None:
         return True
     path = folder / CONFIG
     try:

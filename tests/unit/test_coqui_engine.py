@@ -16,7 +16,15 @@ import numpy as np
 import pytest
 import torch
 
-from engines.api import CancelToken, EngineContext, Reference, Span, Utterance, Voice
+from engines.api import (
+    CancelToken,
+    EngineContext,
+    Reference,
+    Span,
+    SpeechRequest,
+    Utterance,
+    Voice,
+)
 from engines.coqui.controls import CoquiControls
 from engines.coqui.engine import CoquiEngine
 from engines.coqui.files import read_config
@@ -28,12 +36,19 @@ from engines.errors import (
     BadReference,
     Cancelled,
     InvalidRequest,
+    UnknownDevice,
     UnknownLanguage,
     UnknownVoice,
+    UnsupportedRuntime,
     VivavoceError,
 )
 from engines.memory import MemoryManager
+from studio.jobs import Sound
+from studio.reference import decode
+from studio.settings import Settings
+from studio.studio import Studio
 from tests import coqui_models
+from tests.unit.reference_clips import encoded, speech
 
 TEXT = "hello there you"
 SEED = 11
@@ -367,6 +382,48 @@ def test_no_clip(engine: CoquiEngine, root: Path, tmp_path: Path) -> None:
     assert not lonely.voices() and lonely.can_clone()
     with pytest.raises(BadReference, match="Make a voice from a clip"):
         lonely.voice("xtts")
+
+
+def test_a_clip_in_m4a(engine: CoquiEngine, tmp_path: Path) -> None:
+    clip = decode(encoded(speech(), "m4a", tmp_path))
+    kept = engine.condition(
+        [Reference(clip.samples, clip.sample_rate)], device="cpu", cancel=CancelToken()
+    )
+    assert say(engine, Voice("mine", "Mine", "coqui", (), conditioning=kept)).size
+
+
+def test_a_device_that_is_not_here(tmp_path: Path) -> None:
+    studio = Studio(Settings(data_dir=tmp_path, presets_dir=tmp_path / "none", history="off"))
+    coqui_models.vits(studio.settings.models / "coqui" / "vits")
+    try:
+        assert studio.plan(SpeechRequest(TEXT, engine="coqui")).device == "cpu"
+        with pytest.raises(UnknownDevice, match="mps is not here"):
+            studio.plan(SpeechRequest(TEXT, engine="coqui", device="mps"))
+        with pytest.raises(UnsupportedRuntime, match="cuda, mps, cpu"):
+            studio.plan(SpeechRequest(TEXT, engine="coqui", device="onnx"))
+        spoken = studio.submit(SpeechRequest(TEXT, engine="coqui", seed=1)).events()
+        assert sum(event.samples.size for event in spoken if isinstance(event, Sound)) > 1000
+    finally:
+        studio.close()
+
+
+def test_a_long_recording_is_converted_in_parts(engine: CoquiEngine) -> None:
+    long = Reference(coqui_models.speech(45, 150), coqui_models.RATE)
+    chunks = engine.convert(
+        "your_tts", long, [REFERENCE], device="cpu", seed=1, cancel=CancelToken()
+    )
+    sizes = [chunk.samples.size / chunk.sample_rate for chunk in chunks]
+    assert len(sizes) >= 3 and max(sizes) <= 20.1
+    assert sum(sizes) == pytest.approx(45, abs=0.1)
+
+
+def test_tortoises_files_of_another_family_stay_theirs(tmp_path: Path) -> None:
+    for folder in ("tortoise/v2", "coqui/mine"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "autoregressive.pth").touch()
+    engine = CoquiEngine(EngineContext(tmp_path, tmp_path / "cache", MemoryManager()))
+    assert list(engine.broken()) == ["mine"]
+    assert "diffusion_decoder.pth" in str(engine.broken()["mine"])
 
 
 def test_nothing_that_clones(root: Path, tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def build(studio: Studio, blocks: gr.Blocks, here: gr.Tab) -> None:
                 type="filepath", visible="hidden", elem_id="vv-voice-import"
             )
             parts["file"] = gr.DownloadButton(visible="hidden", elem_id="vv-voice-zip")
-    convert.build(studio, blocks)
     player = _panel("voices_player", {}, "vv-player-bar")
+    convert.build(studio, blocks)
     _wire_clip(parts, form, player, clips)
     _wire_list(parts, player, lists)
     parts["clip"].like(lists.like, None, parts["list"], **LONG)
