@@ -112,6 +112,7 @@ class Converter:
     name: str
     engine: str
     sample_rate: int  # Hz of what it gives
+    runtimes: tuple[str, ...]  # of those that the engine declares
 
 
 @dataclass(frozen=True, slots=True)

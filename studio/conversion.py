@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -88,7 +88,12 @@ class Conversions:
         engine = self._converting(converter.engine)
         profile = self._library().get(request.owner, request.voice)
         _check_clip(request.clip)
-        device, notes = pick_device(self._settings, request.device, engine.capability)
+        rows = engine.capability.support
+        able = replace(
+            engine.capability,
+            support=tuple(row for row in rows if row.runtime in converter.runtimes),
+        )
+        device, notes = pick_device(self._settings, request.device, able)
         title = f"A recording ({request.name})" if request.name else "A recording"
         plan = Plan(
             request=SpeechRequest(

@@ -141,7 +141,9 @@ class ConvertingEngine(ToneEngine):
     capability = replace(ToneEngine.capability, title="Converting tone", converts=True)
 
     def converters(self) -> tuple[Converter, ...]:
-        return Converter("turner", "Turner", "tone", RATE), Converter("twin", "Twin", "tone", RATE)
+        return tuple(
+            Converter(name.lower(), name, "tone", RATE, ("cpu",)) for name in ("Turner", "Twin")
+        )
 
     def convert(
         self,

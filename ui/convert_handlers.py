@@ -57,7 +57,9 @@ class Conversions:
         if models:
             capability = self._studio.engine(models[0].engine).capability
             titles = not self._studio.settings.shared
-            devices = choices.device_choices(capability, titles=titles)
+            offers = choices.device_choices(capability, titles=titles)
+            able = (choices.AUTO_DEVICE, *models[0].runtimes)
+            devices = [each for each in offers if each[1].split(":")[0] in able]
         return (
             gr.Dropdown(voices, value=_kept(voice, voices)),
             gr.Dropdown(offered, value=_kept(model, offered)),

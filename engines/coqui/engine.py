@@ -171,7 +171,7 @@ class CoquiEngine:
     def converters(self) -> Sequence[Converter]:
         """The models that say a clip in another voice."""
         return [
-            Converter(each.id, f"{each.id} ({each.kind.title})", FAMILY, each.sample_rate)
+            Converter(each.id, f"{each.id} ({each.kind.title})", FAMILY, each.sample_rate, DEVICES)
             for each in self._shelf.models()
             if each.converts
         ]
@@ -203,6 +203,8 @@ class CoquiEngine:
                 "Pick one of them, or put FreeVC or OpenVoice into the models directory.",
                 param="model",
             )
+        if not self._opaque.takes(able[converter], device):
+            raise self._not_on(able[converter], device)
         if not target:
             raise BadReference(
                 "There was no clip of the voice.", "One or several are needed.", "Give one."
@@ -225,14 +227,17 @@ class CoquiEngine:
     def _performer(self, installed: Installed, device: str) -> Performer:
         able = [each for each in self._performers if each.takes(installed, device)]
         if not able:
-            others = [row.runtime for row in self.capability.support if row.runtime in DEVICES]
-            raise UnsupportedRuntime(
-                f"{installed.id} ({installed.kind.title}) does not run on {device}.",
-                f"It runs on {', '.join(others)}; XTTS v2 runs on {device} as well.",
-                "Pick one of these.",
-                param="device",
-            )
+            raise self._not_on(installed, device)
         return able[0]
+
+    def _not_on(self, installed: Installed, device: str) -> UnsupportedRuntime:
+        others = [row.runtime for row in self.capability.support if row.runtime in DEVICES]
+        return UnsupportedRuntime(
+            f"{installed.id} ({installed.kind.title}) does not run on {device}.",
+            f"It runs on {', '.join(others)}; XTTS v2 speaks on {device} as well.",
+            "Pick one of these.",
+            param="device",
+        )
 
     def _cloners(self) -> list[Installed]:
         able = [each for each in self._shelf.models() if each.clones]

@@ -239,6 +239,8 @@ def test_a_model_that_speaks_by_clips_converts_too(engine: CoquiEngine) -> None:
     assert abs(chunk.samples.size - SOURCE.samples.size) <= 128
     with pytest.raises(UnknownVoice, match="freevc, your_tts"):
         list(engine.convert("vits", SOURCE, [], device="cpu", seed=1, cancel=CancelToken()))
+    with pytest.raises(UnsupportedRuntime, match="does not run on onnx"):
+        list(engine.convert("freevc", SOURCE, [], device="onnx", seed=1, cancel=CancelToken()))
 
 
 # what is here
@@ -399,8 +401,9 @@ def test_a_device_that_is_not_here(tmp_path: Path) -> None:
         assert studio.plan(SpeechRequest(TEXT, engine="coqui")).device == "cpu"
         with pytest.raises(UnknownDevice, match="mps is not here"):
             studio.plan(SpeechRequest(TEXT, engine="coqui", device="mps"))
+        other = studio.submit(SpeechRequest(TEXT, engine="coqui", device="onnx"))
         with pytest.raises(UnsupportedRuntime, match="cuda, mps, cpu"):
-            studio.plan(SpeechRequest(TEXT, engine="coqui", device="onnx"))
+            list(other.events())
         spoken = studio.submit(SpeechRequest(TEXT, engine="coqui", seed=1)).events()
         assert sum(event.samples.size for event in spoken if isinstance(event, Sound)) > 1000
     finally:
