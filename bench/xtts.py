@@ -20,7 +20,8 @@ THREADS = 2
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
 
 from bench import report  # noqa: E402
-from engines.api import CancelToken  # noqa: E402
+from engines.api import CancelToken, EngineContext  # noqa: E402
+from engines.coqui.engine import CoquiEngine  # noqa: E402
 from engines.coqui.xtts import loading, synthesis  # noqa: E402
 from engines.coqui.xtts.checkpoint import SPEAKING, load_parts  # noqa: E402
 from engines.coqui.xtts.config import WEIGHTS, read_config  # noqa: E402
@@ -31,7 +32,6 @@ from engines.decode import Sampler, Sampling  # noqa: E402
 from engines.memory import MemoryManager  # noqa: E402
 from engines.runtime import threads  # noqa: E402
 from tests.xtts_release import library_model, write_release  # noqa: E402
-from tests.xtts_saying import release_of  # noqa: E402
 
 FULL: Mapping[str, Any] = {"gpt_use_perceiver_resampler": True}  # all else is the default
 PIECES = 6681
@@ -111,6 +111,11 @@ def library_codes(model: Any, voice: Mapping[str, Any]) -> None:
             repetition_penalty=HOW.sampling.repetition_penalty,
         )
     assert found.shape[1] == CODES
+
+
+def release_of(folder: Path, memory: MemoryManager) -> XttsRelease:
+    context = EngineContext(folder.parent, folder.parent / "cache", memory)
+    return XttsRelease(folder, folder.name, CoquiEngine.capability, context)
 
 
 def our_codes(release: XttsRelease, device: str) -> None:

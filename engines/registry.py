@@ -20,6 +20,7 @@ FAMILIES: dict[str, str] = {
 CONVERTERS: dict[str, str] = {
     "espnet_vits": "engines.espnet_vits.converting",
     "spark": "engines.spark.converting",
+    "coqui": "engines.coqui.xtts.converting",
 }
 
 DEFAULT_ENGINE = "espeak"

@@ -1,4 +1,5 @@
-"""A sentence and a clip through an XTTS release on any runtime: `python -m tests.xtts_saying`."""
+"""Sentences and a clip through the engine of an XTTS release, on any runtime, also in a process of
+its own: `python -m tests.xtts_saying FOLDER DEVICE FILE`."""
 
 from __future__ import annotations
 
@@ -7,50 +8,45 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.api import CancelToken, Capability, EngineContext, Reference, Support
-from engines.coqui.xtts.speaking import How, XttsRelease
-from engines.decode import Sampling
+from engines.api import CancelToken, EngineContext, Reference, Span, Utterance
+from engines.coqui.controls import CoquiControls
+from engines.coqui.engine import CoquiEngine
 from engines.memory import MemoryManager
 
 TEXTS = ("the other man in town.", "No.", "There are nine people in here, and another one.")
-DEVICES = ("cpu", "onnx", "xla")
-CAPABILITY = Capability(
-    name="coqui",
-    title="Coqui",
-    summary="",
-    sample_rate=24_000,
-    licence="",
-    support=tuple(Support(device, "float32", "supported") for device in DEVICES),
-)
+SEED = 7
 
 
-def release_of(folder: Path, memory: MemoryManager) -> XttsRelease:
-    context = EngineContext(folder.parent, folder.parent / "cache", memory)
-    return XttsRelease(folder, folder.name, CAPABILITY, context)
+def engine_of(folder: Path, memory: MemoryManager) -> CoquiEngine:
+    """The engine that has one release alone."""
+    return CoquiEngine(EngineContext(folder.parent, folder.parent.parent / "cache", memory))
 
 
-def say(release: XttsRelease, text: str, device: str, *, speed: float = 1.0, seed: int = 7):
+def say(engine: CoquiEngine, text: str, device: str, **controls: float) -> list[np.ndarray]:
     """Parts of the sound."""
-    how = How(Sampling(temperature=0.7, top_k=20, repetition_penalty=3.0), speed)
-    encoded = release.encode(text, "en")
-    speaker = release.speakers["Ada Tester"]
-    given = {"device": device, "seed": seed, "name": text, "cancel": CancelToken()}
-    return list(release.say(encoded, speaker, how, **given))
+    voice = engine.voices()[0]
+    how = CoquiControls(temperature=0.7, top_k=20, repetition_penalty=3, **controls)
+    given = {"device": device, "seed": SEED, "cancel": CancelToken()}
+    spoken = engine.speak(Utterance((Span(text, text),), "en"), voice, how, **given)
+    return [chunk.samples for chunk in spoken]
 
 
-def clip() -> Reference:
+def heard(engine: CoquiEngine, device: str) -> dict[str, np.ndarray]:
+    """What the model hears in a clip, by the library's names."""
     draw = np.random.default_rng(3)
-    return Reference(0.2 * draw.standard_normal(60_000).astype(np.float32).clip(-3, 3), 24_000)
+    clip = Reference(0.2 * draw.standard_normal(60_000).astype(np.float32).clip(-3, 3), 24_000)
+    kept = engine.condition([clip], device=device, cancel=CancelToken())
+    return {key.rpartition("/")[2]: value for key, value in kept.items() if "@" in key}
 
 
 def main(folder: Path, device: str, target: Path) -> None:
     memory = MemoryManager()
-    release = release_of(folder, memory)
-    heard = release.listen([clip()], device=device, cancel=CancelToken())
-    sounds = [np.concatenate(say(release, text, device)) for text in TEXTS]
+    engine = engine_of(folder, memory)
+    found = heard(engine, device)
+    for number, text in enumerate(TEXTS):
+        found[f"sound{number}"] = np.concatenate(say(engine, text, device))
     loaded = np.array([name in sys.modules for name in ("torch", "TTS")])
-    parts = {f"sound{number}": each for number, each in enumerate(sounds)}
-    np.savez(target, loaded=loaded, latents=heard.latents, embedding=heard.embedding, **parts)
+    np.savez(target, loaded=loaded, **found)
     memory.close()
 
 

@@ -184,8 +184,8 @@ def test_a_stream_is_the_librarys_apart_from_where_it_fades(
     np.testing.assert_allclose(ours[sure], theirs[sure], atol=2e-5)
 
 
-@pytest.mark.parametrize("speed", [1.0, 0.9])
-def test_parts_of_a_stream_join_to_the_whole(bound, config, speaker, speed):
+def test_parts_of_a_stream_join_to_the_whole(bound, config, speaker):
+    speed = 0.9
     latents = np.random.default_rng(3).standard_normal((70, config.width), np.float32)
     scales = sound.scales_of(config, speed)
     z = frames.stretched(latents, scales, 0, frames.count(len(latents), scales))

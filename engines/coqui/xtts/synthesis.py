@@ -43,7 +43,7 @@ def latents(
 
     for spoken in decode(
         sequences,
-        sequences.prefill(None, **_prompt(ids, args.gpt_start_audio_token), voice=voice),
+        sequences.prefill(None, **prompt(ids, args.gpt_start_audio_token), voice=voice),
         pick=lambda outputs, rows: [sampler(outputs["logits"][row]) for row in rows],
         feed=feed,
         stops=lambda _, code: code == args.gpt_stop_audio_token,
@@ -59,8 +59,12 @@ def heard_before(config: XttsConfig) -> tuple[int, ...]:
     return 1, config.model_args.gpt_start_audio_token
 
 
-def _prompt(ids: tuple[int, ...], start: int) -> dict[str, np.ndarray]:
-    """int64 [1, N + T_text + 1] each."""
+def prompt(ids: tuple[int, ...], start: int) -> dict[str, np.ndarray]:
+    """What stands before the first code: the voice, the text, the code that begins.
+
+    Returns:
+        kinds, ids and places, int64 [1, N + T_text + 1] each.
+    """
     parts = (
         (VOICE, np.arange(LATENTS), np.zeros(LATENTS, np.int64)),
         (TEXT, np.array(ids, np.int64), np.arange(len(ids))),
