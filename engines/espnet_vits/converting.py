@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.checkpoint.folders import taking_place_of
-from engines.errors import InvalidRequest
 from engines.espnet_vits.checkpoint import convert_release, load_generator, open_release
-from engines.espnet_vits.loading import STREAMED
+from engines.espnet_vits.loading import COMPILED, STREAMED
 from engines.espnet_vits.shelf import META, ONNX_FOLDER
 from engines.espnet_vits.stages import stages
 
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
     from engines.runtime.export import Precision
     from engines.runtime.stage import MapStage
 
+# Sizes along time where each file has one. Longer texts and sounds are made in parts.
+FIXED = {"T_text": 256, "T_mel": 512}
 TEXTS, FRAMES = (1, 5, 24, 61), (1, 9, 40, 160)  # sizes that a file is tried with
 FEWEST = 2  # speakers or languages of a model that has ids for them
-
 
 RELEASE = "An ESPnet VITS release has a file meta.yaml"
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -55,27 +55,30 @@ def to_onnx(
             duration would move everything after it.
         opset: None takes the exporter's usual one.
         device: where torch traces the model.
-        dynamic: sizes along time stay free.
+        dynamic: sizes along time stay free. Otherwise every file has one, to which what is shorter
+            is padded: for hardware that plans anew for every size. Flow and decoder are then one
+            file, `render`, as their masks have to be.
 
     Raises:
         BadCheckpoint: the release cannot be loaded.
-        InvalidRequest: sizes shall be fixed, with which no sentence could be spoken in parts.
     """
     from engines.runtime.export import export
     from engines.runtime.tracing import OPSET
 
-    if not dynamic:
-        raise InvalidRequest(
-            "--no-dynamic-axes was given for an ESPnet VITS release.",
-            "It speaks in parts of different lengths, so its sizes along time stay free.",
-            "Leave the flag out.",
-        )
     release = open_release(folder)
-    made = stages(load_generator(release), masks=False)
+    made = stages(load_generator(release), masks=not dynamic)
     with taking_place_of(release.folder / ONNX_FOLDER) as whole:
-        for name in STREAMED:
+        for name in STREAMED if dynamic else COMPILED:
             given: Precision = "fp32" if precision == "fp16" and name == "encode" else precision
-            file = export(made[name], whole, precision=given, opset=opset or OPSET, device=device)
+            axes = made[name].axes()
+            file = export(
+                made[name],
+                whole,
+                precision=given,
+                opset=opset or OPSET,
+                device=device,
+                fixed={} if dynamic else {axis: FIXED[axis] for axis in axes},
+            )
             yield given, made[name], file
 
 

@@ -36,7 +36,8 @@ def from_onnx(installed: Installed) -> Iterable[MapStage]:
     """
     folder, config = installed.onnx, installed.release.config.generator
     found = {stage.name: stage for stage in stages_in(folder)}
-    missing = [name for name in STREAMED if name not in found]
+    names = COMPILED if "render" in found else STREAMED
+    missing = [name for name in names if name not in found]
     if missing:
         raise BadCheckpoint(
             f"{folder} has no {' and no '.join(f'{name}.onnx' for name in missing)}.",
@@ -52,7 +53,7 @@ def from_onnx(installed: Installed) -> Iterable[MapStage]:
                 f"By its config.yaml this release has {expected.get(name, (1,))}.",
                 "Convert the release again with `python app.py convert DIR --to onnx`.",
             )
-    return [found[name] for name in STREAMED]
+    return [found[name] for name in names]
 
 
 def weight_bytes(installed: Installed) -> int:

@@ -46,7 +46,8 @@ def say(bound: BoundStages, saying: Saying, cancel: CancelToken) -> Iterator[Aud
     config = saying.installed.release.config
     hop, rate = config.generator.hop, config.sampling_rate
     given = 0  # samples
-    for number, part in enumerate(streaming.cut_text(saying.encoded.tokens)):
+    longest = bound["encode"].longest("T_text") or streaming.LONGEST_TEXT
+    for number, part in enumerate(streaming.cut_text(saying.encoded.tokens, longest)):
         cancel.raise_if_set()
         name = f"{saying.name}.{number}" if number else saying.name
         prior = _prior(bound, saying, part, name)

@@ -26,7 +26,7 @@ FIRST_PART, GROWTH, LARGEST_PART = 32, 3, 512
 PAUSES = frozenset(",.?!;:、。，．！？；：_")  # tokens after which a sentence is best cut
 
 
-def cut_text(tokens: Sequence[Token], longest: int = LONGEST_TEXT) -> list[slice]:
+def cut_text(tokens: Sequence[Token], longest: int) -> list[slice]:
     """Parts of a sentence that are encoded one after the other: one, unless it is over-long. It is
     cut after a pause in the later half of a part, else between words, else anywhere."""
     parts, start = [], 0

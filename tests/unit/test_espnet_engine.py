@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -57,19 +54,6 @@ from ui import choices
 TEXT = "Hello, not a lot. Tell Anna, no note at all, hello hello."
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "parity" / "espnet_vits"
-WITHOUT_TORCH = """
-import sys
-from pathlib import Path
-from engines.api import CancelToken, EngineContext, Span, Utterance
-from engines.espnet_vits.engine import EspnetVitsEngine
-from engines.memory import MemoryManager
-engine = EspnetVitsEngine(EngineContext(Path({models!r}), Path("cache"), MemoryManager()))
-how = dict(device="onnx", seed=1, cancel=CancelToken())
-said = Utterance((Span({text!r}, {text!r}),), "en-US")
-made = list(engine.speak(said, engine.voice("many"), engine.controls(), **how))
-assert sum(chunk.samples.size for chunk in made) > 0
-assert "torch" not in sys.modules
-"""
 SPEAKERS = {"spks": 4, "global_channels": 6}
 XVECTORS = {"spk_embed_dim": 5, "global_channels": 6}
 
@@ -490,27 +474,6 @@ def test_every_runtime_of_the_table_has_its_stages(engine, models) -> None:
     with pytest.raises(BadCheckpoint, match=r"no encode\.onnx.*--to onnx"):
         chunks(engine, "tiny", device="onnx")
     assert folder.is_dir()
-
-
-def test_onnx_runtime_gives_the_same_sound(engine, models) -> None:
-    export = pytest.importorskip("engines.runtime.export").export
-    folder = several(models)
-    made = stages(load_generator(open_release(folder)), masks=False)
-    for name in loading.STREAMED:
-        export(made[name], folder / "onnx")
-    expected = samples(engine, "many.Ann-O")
-    shutil.move(folder / WEIGHTS, folder / "elsewhere.bin")
-    found = samples(engine, "many.Ann-O", device="onnx")
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).max() < 1e-3
-    script = WITHOUT_TORCH.format(models=str(models), text=TEXT)
-    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    other = single(models, "other")
-    shutil.copytree(folder / "onnx", other / "onnx")
-    _change(other, "hidden_channels: 8", "hidden_channels: 12")
-    with pytest.raises(BadCheckpoint, match=r"encode\.onnx has m of shape.*\(1, 12, 'T_text'\)"):
-        chunks(engine, "other", device="onnx")
 
 
 # a voice from a clip
