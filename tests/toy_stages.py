@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from engines.nn.kv_cache import KvCache, Rotary, last
+from engines.nn.kv_cache import KvCache, Rotary, kept_dim, last
 from engines.runtime.buckets import Buckets, BucketTable
 from engines.runtime.noise import normal
 from engines.runtime.stage import Length, MapStage, Port
@@ -155,6 +155,7 @@ class Speaker(nn.Module):
         super().__init__()
         size = QUERIES * head
         self.split = (size, KEYS * head, KEYS * head)
+        self.head_dim = head
         self.embedding = nn.Embedding(SYMBOLS, size)
         self.qkv = nn.ModuleList(nn.Linear(size, sum(self.split)) for _ in range(layers))
         self.out = nn.ModuleList(nn.Linear(size, size) for _ in range(layers))
@@ -169,7 +170,7 @@ class Speaker(nn.Module):
         lengths: torch.Tensor,
         *carry: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        cache = KvCache(carry, positions, lengths, ids.shape[1])
+        cache = KvCache(carry, positions, lengths, ids.shape[1], self.head_dim)
         x = self.embedding(ids)
         for layer, (qkv, out) in enumerate(zip(self.qkv, self.out, strict=True)):
             q, k, v = qkv(x).split(self.split, dim=-1)
@@ -187,7 +188,7 @@ def speaker(seed: int = 0, *, layers: int = 2, head: int = HEAD) -> StepStage:
             Port("logits", "float32", ("B", SYMBOLS)),
             Port("hidden", "float32", ("B", "T_new", QUERIES * head)),
         ),
-        carry=Carry(layers, KEYS, head),
+        carry=Carry(layers, KEYS, kept_dim(head)),
         sizes=STEP_SIZES,
     )
 
@@ -197,7 +198,7 @@ def whole(stage: StepStage, ids: Sequence[int]) -> np.ndarray:
     prefill and steps are held against. [T, SYMBOLS]"""
     model = stage.module
     q_size, k_size, _ = model.split
-    head = stage.carry.head_dim
+    head = model.head_dim
     positions = torch.arange(len(ids))[None]
     rotary = Rotary(model.cos, model.sin)
     with torch.no_grad():

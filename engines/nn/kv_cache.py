@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 ONNX_ROTARY = 16  # head_dim has to be a multiple of it where the operator turns queries and keys
+ONNX_HEAD = 8  # and of this one in any case
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Rotary:
         return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
+def kept_dim(head_dim: int) -> int:
+    """Numbers of a head in the carry: as many as it has, or more, which stay 0."""
+    return -(-head_dim // ONNX_HEAD) * ONNX_HEAD
+
+
 class KvCache:
     """The carry of a step stage during one call of its module.
 
@@ -51,6 +57,7 @@ class KvCache:
         positions: int64 [B]: positions of each row that are in the carry.
         lengths: int64 [B]: new ones that are true.
         new: T; at most S less any of `positions`.
+        head_dim: of queries, keys and values; None where the carry's is the same.
 
     Attributes:
         tensors: the carry with what was written so far.
@@ -58,8 +65,14 @@ class KvCache:
     """
 
     def __init__(
-        self, carry: Sequence[Tensor], positions: Tensor, lengths: Tensor, new: int
+        self,
+        carry: Sequence[Tensor],
+        positions: Tensor,
+        lengths: Tensor,
+        new: int,
+        head_dim: int | None = None,
     ) -> None:
+        self._head_dim = head_dim or carry[0].shape[3]
         self.tensors = list(carry)
         steps = torch.arange(new, device=positions.device)
         self.positions = positions[:, None] + steps
@@ -94,7 +107,21 @@ class KvCache:
             [B, T, H * D].
         """
         head_dim = self.tensors[0].shape[3]
-        scale = head_dim**-0.5 if scale is None else scale
+        scale = self._head_dim**-0.5 if scale is None else scale
+        if self._head_dim != head_dim:
+            q, k, v = (_heads(each, self._head_dim) for each in (q, k, v))
+            if rotary is not None:
+                q, k = rotary.turn(q, self.positions), rotary.turn(k, self.positions)
+            q, k, v = (_widened(each, head_dim) for each in (q, k, v))
+            y = self._attend(layer, q, k, v, None, scale)
+            heads = y.reshape(*y.shape[:2], -1, head_dim)
+            return heads[..., : self._head_dim].flatten(2)
+        return self._attend(layer, q, k, v, rotary, scale)
+
+    def _attend(
+        self, layer: int, q: Tensor, k: Tensor, v: Tensor, rotary: Rotary | None, scale: float
+    ) -> Tensor:
+        head_dim = self.tensors[0].shape[3]
         if self._exporting:
             return self._operator(layer, q, k, v, rotary, scale)
         q, k, v = (_heads(each, head_dim) for each in (q, k, v))
@@ -160,3 +187,9 @@ def last(x: Tensor, lengths: Tensor) -> Tensor:
 def _heads(x: Tensor, head_dim: int) -> Tensor:
     """[B, T, heads * D] → [B, heads, T, D]"""
     return x.reshape(*x.shape[:2], -1, head_dim).transpose(1, 2)
+
+
+def _widened(x: Tensor, head_dim: int) -> Tensor:
+    """[B, heads, T, D] → [B, T, heads * head_dim]; what was not there is 0"""
+    x = torch.nn.functional.pad(x, (0, head_dim - x.shape[3]))
+    return x.transpose(1, 2).flatten(2)

@@ -82,7 +82,7 @@ class Llm(nn.Module):
         self, ids: Tensor, positions: Tensor, lengths: Tensor, *carry: Tensor
     ) -> tuple[Tensor, ...]:
         """int64 [B, T] → [B, C] at each row's last true position, and the carry."""
-        cache = KvCache(carry, positions, lengths, ids.shape[1])
+        cache = KvCache(carry, positions, lengths, ids.shape[1], self.head_dim)
         return (last(self.states(ids, cache)[-1], lengths), *cache.tensors)
 
 

@@ -57,13 +57,17 @@ def llm_positions(config: LlmConfig) -> int:
 
 def llm_stages(model: Llm, config: LlmConfig, tokens: Tokens) -> list[MapStage | StepStage]:
     """`llm`, `head_semantic` and `head_voice`."""
+    from engines.nn.kv_cache import kept_dim
+
     return [
         StepStage(
             LLM,
             model,
             inputs=(Port("ids", "int64", (BATCH, NEW)),),
             outputs=(Port("hidden", "float32", (BATCH, config.hidden_size)),),
-            carry=Carry(config.num_hidden_layers, config.num_key_value_heads, config.head_dim),
+            carry=Carry(
+                config.num_hidden_layers, config.num_key_value_heads, kept_dim(config.head_dim)
+            ),
             sizes=geometric(SMALLEST, llm_positions(config), multiple=8),
         ),
         head(HEAD_SEMANTIC, model, semantic_rows(tokens)),

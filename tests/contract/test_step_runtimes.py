@@ -46,7 +46,7 @@ def bind(tmp_path_factory: pytest.TempPathFactory) -> Bind:
         if name == "eager":
             return EagerRuntime("cpu").bind(stage)
         if name == "onnx":
-            return OrtRuntime().bind(read_step(exported(stage.carry.head_dim)))
+            return OrtRuntime().bind(read_step(exported(stage.module.head_dim)))
         return EagerRuntime("cpu", buckets=toy.STEP_TABLE).bind(stage)
 
     return bound
@@ -64,7 +64,7 @@ runtimes = pytest.mark.parametrize("runtime", RUNTIMES)
 
 
 @runtimes
-@pytest.mark.parametrize("head", [toy.HEAD, 8])
+@pytest.mark.parametrize("head", [toy.HEAD, 8, 6])
 def test_steps_compute_what_the_whole_does(
     runtime: str, head: int, bind: Bind, memory: MemoryManager
 ) -> None:

@@ -113,21 +113,25 @@ class Replayer:
         }
 
     def _do_prompts(self, case: Case) -> Arrays:
-        given = case.inputs
-        first, second, said = (_text(given[name]) for name in ("text_1", "text_2", "prompt_text"))
-        _, speaker = self._listen(given["audio_1"])
-        semantic, other = self._listen(given["audio_2"])
-        made = {
-            "clone_1": prompts.clone(first, speaker),
-            "clone_2": prompts.clone(second, other),
-            "continuation_2": prompts.clone(second, other, said, semantic),
-            "control_female_low_high_1": prompts.control(first, "female", 1, 3),
-            "control_male_veryhigh_verylow_2": prompts.control(second, "male", 4, 0),
-        }
+        kinds = {name.removeprefix("prompt_") for name in case.expected if "prompt_" in name}
+        made = {name: self._asked(case.inputs, *name.split("_")) for name in sorted(kinds)}
         return {
             **{f"prompt_{name}": _bytes(each) for name, each in made.items()},
             **{f"ids_{name}": np.array(self.tokens.encode(each)) for name, each in made.items()},
         }
+
+    def _asked(self, given: Arrays, kind: str, *rest: str) -> str:
+        """The prompt that a name such as "continuation_2" or "control_female_low_high_1" tells."""
+        *manner, number = rest
+        text = _text(given[f"text_{number}"])
+        if kind == "control":
+            gender, *levels = manner
+            pitch, speed = (LEVEL[level.replace("very", "very_")] for level in levels)
+            return prompts.control(text, gender, pitch, speed)
+        semantic, speaker = self._listen(given[f"audio_{number}"])
+        if kind == "continuation":
+            return prompts.clone(text, speaker, _text(given["prompt_text"]), semantic)
+        return prompts.clone(text, speaker)
 
     def _do_forward(self, case: Case) -> Arrays:
         found = self._forward(case, {}, 0)
@@ -158,7 +162,7 @@ class Replayer:
         ports = [port.name for port in stage.outputs]
         return {
             **dict(zip(ports, made, strict=True)),
-            **{name: each[:, :, :after] for name, each in kept.items()},
+            **{name: each[:, :, :after, : self.config.head_dim] for name, each in kept.items()},
         }
 
     @cached_property
@@ -196,7 +200,7 @@ class _EveryState(nn.Module):
     def forward(
         self, ids: Tensor, positions: Tensor, lengths: Tensor, *carry: Tensor
     ) -> tuple[Tensor, ...]:
-        cache = KvCache(carry, positions, lengths, ids.shape[1])
+        cache = KvCache(carry, positions, lengths, ids.shape[1], self.model.head_dim)
         states = self.model.states(ids, cache)
         logits = nn.functional.linear(last(states[-1], lengths), self.model.embedding.weight)
         return (logits, states[0], states[1], states[-1], *cache.tensors)
@@ -211,13 +215,13 @@ def manifest_report(file: str, shapes: Mapping[str, Mapping[str, Any]]) -> tuple
 
 
 def _fill(buffer: Any, array: np.ndarray) -> None:
-    size = array.shape[2]
+    size, head_dim = array.shape[2:]
     if isinstance(buffer, Tensor):
         whole = torch.zeros(tuple(buffer.shape))
-        whole[:, :, :size] = torch.from_numpy(array)
+        whole[:, :, :size, :head_dim] = torch.from_numpy(array)
         buffer.copy_(whole.to(buffer.device))
     else:
-        buffer.numpy()[:, :, :size] = array
+        buffer.numpy()[:, :, :size, :head_dim] = array
 
 
 def _text(array: np.ndarray) -> str:
