@@ -11,7 +11,7 @@ import numpy as np
 from engines.errors import BadText, MissingDependency
 from engines.espnet_vits.config import UNKNOWN, ReleaseConfig
 from engines.text import tacotron
-from engines.text.g2p import english, japanese, mandarin
+from engines.text.g2p import english, espeak, japanese, mandarin
 
 SPACE = "<space>"
 NO_LANGUAGE = "zxx"  # BCP 47: text that is no language, such as phonemes
@@ -160,6 +160,38 @@ def _given(text: str, clean: Clean) -> list[Token]:
     return found
 
 
+def _espeak(voice: str, language: str, *, letters: bool = False) -> FrontEnd:
+    """
+    Args:
+        voice: eSpeak NG's name of the language.
+        letters: every letter of the IPA is a token, and so is a space between words.
+    """
+
+    def tokens(text: str, clean: Clean) -> list[Token]:
+        joined, places = "", list[tuple[int, int]]()  # of each sign: its word in the text
+        for word in _WORD.finditer(text):
+            part = (" " if joined else "") + clean(word[0]).strip()
+            joined += part
+            places += [(word.start(), len(word[0]))] * len(part)
+        found: list[Token] = []
+        for piece in espeak.pieces(joined, voice):
+            if piece.is_punctuation:
+                signs = piece.sounds if letters else piece.sounds.split()
+                found += [Token(SPACE if sign == " " else sign) for sign in signs]
+                continue
+            said = piece.sounds.split(" ")
+            words = [places[piece.start + word.start()] for word in _WORD.finditer(piece.source)]
+            if len(words) != len(said):  # "of the" may be one word to it
+                words = [(0, 0)] * len(said)
+            for number, (sounds, place) in enumerate(zip(said, words, strict=True)):
+                found += [Token(SPACE)] * (letters and number > 0)
+                sound = sounds.replace("_", "") if letters else sounds.split("_")
+                found += [Token(each, *place) for each in sound]
+        return found
+
+    return FrontEnd(language, tokens)
+
+
 def _pinyin(phones: Callable[[str], Iterable[tuple[str, int]]]) -> FrontEnd:
     def tokens(text: str, clean: Clean) -> list[Token]:
         return [Token(phone, at, int(clean is _as_it_is)) for phone, at in phones(clean(text))]
@@ -193,11 +225,28 @@ _CLEANERS: dict[str | None, Clean] = {
     "tacotron": tacotron.clean,
     "jaconv": _jaconv,
 }
+_ESPEAK_LANGUAGES = {
+    "arabic": "ar",
+    "dutch": "nl",
+    "finnish": "fi",
+    "french": "fr",
+    "german": "de",
+    "greek": "el",
+    "hindi": "hi",
+    "hungarian": "hu",
+    "italian": "it",
+    "polish": "pl",
+    "russian": "ru",
+    "spanish": "es",
+    "ukrainian": "uk",
+}
 # By ESPnet's names; None is text that is phonemes already.
 _FRONT_ENDS: dict[str | None, FrontEnd] = {
     None: FrontEnd(NO_LANGUAGE, _given),
     "g2p_en": FrontEnd("en-US", _arpabet_with_spaces),
     "g2p_en_no_space": FrontEnd("en-US", _arpabet),
+    "espeak_ng_english_us_vits": _espeak("en-us", "en-US", letters=True),
+    **{f"espeak_ng_{name}": _espeak(voice, voice) for name, voice in _ESPEAK_LANGUAGES.items()},
     "pyopenjtalk": _japanese(japanese.phones),
     "pyopenjtalk_kana": _japanese(japanese.kana),
     "pyopenjtalk_accent": _japanese(japanese.accents),

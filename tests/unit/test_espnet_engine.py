@@ -396,7 +396,7 @@ def test_a_broken_release_says_why_and_others_speak(engine, models) -> None:
         "empty": lambda folder: (folder / WEIGHTS).unlink(),
         "bare": lambda folder: (folder / CONFIG).unlink(),
         "asr": lambda folder: (folder / CONFIG).write_text("tts: tacotron2\n"),
-        "espeak": lambda folder: _change(folder, "g2p_en_no_space", "espeak_ng_german"),
+        "korean": lambda folder: _change(folder, "g2p_en_no_space", "g2pk"),
         "loud": lambda folder: _change(folder, "decoder_channels: 16", "decoder_channels: 1"),
     }
     for name, damage in broken.items():
@@ -409,7 +409,7 @@ def test_a_broken_release_says_why_and_others_speak(engine, models) -> None:
         "empty": "ave_10best.pth is missing",
         "bare": "config.yaml is missing",
         "asr": "'tacotron2'",
-        "espeak": "espeak_ng_german",
+        "korean": "g2pk",
         "loud": "decoder_channels",
         "over": "'ann' the number 4 in spk2sid, and the model has 4",
         "voiceless": "no spk_xvector.ark and no .npy",
@@ -418,8 +418,8 @@ def test_a_broken_release_says_why_and_others_speak(engine, models) -> None:
     assert len(told) == 7
     with pytest.raises(BadCheckpoint, match="is missing"):
         engine.voice("empty")
-    with pytest.raises(MissingDependency, match="espeak_ng_german"):
-        engine.voice("espeak")
+    with pytest.raises(MissingDependency, match="g2pk"):
+        engine.voice("korean")
     assert samples(engine, "tiny").size > 0
 
 

@@ -18,12 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.errors import BadText, MissingDependency
+from engines.errors import BadText, EngineFailure, MissingDependency
 from engines.espnet_vits import frontend
 from engines.espnet_vits.config import ReleaseConfig
 from engines.text import tacotron
 from engines.text.ascii import to_ascii
-from engines.text.g2p import english, guess, japanese, mandarin, parts_of_speech
+from engines.text.g2p import english, espeak, guess, japanese, mandarin, parts_of_speech
 from tests.espnet_release import GENERATOR
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -293,6 +293,51 @@ def test_one_phoneme_is_enough() -> None:
 # other front ends
 
 
+# What phonemizer 3.4 with eSpeak NG 1.52 gives, joined.
+PHONEMIZER = {
+    "Hello, world! It's a test (really) of 3 words.": (
+        "həlˈoʊ, wˈɜːld! ɪts ɐ tˈɛst (ɹˈiəli) ʌv θɹˈiː wˈɜːdz."
+    ),
+    "HELLO WORLD, THIS IS THE END": "həlˈoʊ wˈɜːld, ðɪs ɪz ðɪ ˈɛnd",
+    "Wait - what?! One": "wˈeɪt wˈʌt?! wˈʌn",
+}
+
+
+@pytest.mark.parametrize("text", PHONEMIZER)
+def test_espeaks_phonemes_are_those_of_the_original(text: str) -> None:
+    with_espeak = config(g2p="espeak_ng_english_us_vits", cleaner=None)
+    tokens = frontend.encode(text, with_espeak).tokens
+    said = "".join(" " if token.text == "<space>" else token.text for token in tokens)
+    assert said == PHONEMIZER[text]
+    for token in tokens:
+        assert not token.length or text[token.position : token.position + token.length].strip()
+    assert {text[t.position : t.position + t.length] for t in tokens if t.length}
+
+
+def test_other_languages_of_espeak_have_whole_phonemes() -> None:
+    german = config(g2p="espeak_ng_german", cleaner=None)
+    tokens = frontend.encode("Guten Tag, Welt.", german).tokens
+    assert [token.text for token in tokens][:7] == ["ɡ", "ˈuː", "t", "ə", "n", "t", "ˈɑː"]
+    assert [token.text for token in tokens][-1] == "." and "," in [t.text for t in tokens]
+    assert tokens[5].position == 6 and tokens[5].length == 4
+
+
+def test_a_crash_of_espeak_is_mended_by_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = "".join(piece.sounds for piece in espeak.pieces("hello", "en-us"))
+    espeak._processes["en-us"]._process.kill()
+    espeak._processes["en-us"]._process.wait()
+    assert "".join(piece.sounds for piece in espeak.pieces("hello", "en-us")) == first
+    with pytest.raises(MissingDependency, match="no language xx"):
+        list(espeak.pieces("hello", "xx"))
+    monkeypatch.setattr(espeak._Process, "ask", _gone)
+    with pytest.raises(EngineFailure, match=r"process ended at the text 'hello'"):
+        list(espeak.pieces("hello", "en-us"))
+
+
+def _gone(*_: object) -> str:
+    raise EOFError("it has gone")
+
+
 def test_phonemes_may_be_given() -> None:
     release = config(g2p=None, cleaner=None, token_list=("<blank>", "<unk>", "k", "a", " ", "$"))
     encoded = frontend.encode("k a   k <space> a", release)
@@ -312,7 +357,7 @@ def test_characters() -> None:
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"g2p": "espeak_ng_english_us_vits"}, "espeak_ng_english_us_vits.*pyopenjtalk_prosody"),
+        ({"g2p": "korean_jaso"}, "korean_jaso.*pyopenjtalk_prosody"),
         ({"token_type": "bpe"}, "tokens of type 'bpe'"),
         ({"cleaner": "vietnamese"}, "cleaner 'vietnamese'.*tacotron, jaconv"),
     ],
