@@ -1,4 +1,5 @@
-"""The README's table of engines × devices, from the declarations: `python -m docs.generate`."""
+"""Tables made from declarations: `python -m docs.generate`. In the README engines × devices, in
+docs/coqui.md the models that the coqui-tts library lists."""
 
 from __future__ import annotations
 
@@ -6,8 +7,12 @@ from pathlib import Path
 
 from engines import registry
 from engines.api import Capability
+from engines.coqui.catalogue import published
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+COQUI = README.parent / "docs" / "coqui.md"
+COQUI_BEGIN = "<!-- coqui: made by `python -m docs.generate` -->"
+COQUI_END = "<!-- coqui: end -->"
 BEGIN, END = "<!-- engines: made by `python -m docs.generate` -->", "<!-- engines: end -->"
 DEVICES = {
     "cpu": "CPU",
@@ -43,12 +48,32 @@ def _cell(capability: Capability, runtime: str) -> str:
     return ", ".join(cells) or "–"
 
 
+def coqui_table() -> str:
+    """A row for each model of the library's list."""
+    rows = [["name", "language", "licence", "vocoder"], ["---"] * 4]
+    for model in published().values():
+        if not model.name.startswith("vocoder"):
+            vocoder = model.vocoder.partition("/")[2]
+            rows.append([f"`{model.name}`", model.language or "several", model.licence, vocoder])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def with_table(readme: str) -> str:
     """The text of a README with the table between the markers made anew."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{engine_table()}\n{END}{after}"
+    return _between(readme, BEGIN, engine_table(), END)
+
+
+def with_models(text: str) -> str:
+    """The text of docs/coqui.md with its table made anew."""
+    return _between(text, COQUI_BEGIN, coqui_table(), COQUI_END)
+
+
+def _between(text: str, begin: str, table: str, end: str) -> str:
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 if __name__ == "__main__":
     README.write_text(with_table(README.read_text("utf-8")), "utf-8")
+    COQUI.write_text(with_models(COQUI.read_text("utf-8")), "utf-8")

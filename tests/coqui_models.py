@@ -177,6 +177,62 @@ def glow_tts(folder: Path) -> Path:
     return write(folder, config, model)
 
 
+def tacotron2(folder: Path) -> Path:
+    torchaudio_standin.prepare()
+    from TTS.tts.configs.tacotron2_config import Tacotron2Config
+    from TTS.tts.models.tacotron2 import Tacotron2
+
+    torch.manual_seed(7)
+    config = Tacotron2Config(
+        audio=audio(griffin_lim_iters=10, signal_norm=False),
+        out_channels=20,
+        decoder_output_dim=20,
+        max_decoder_steps=20,
+        r=2,
+        characters=characters(),
+        text_cleaner="basic_cleaners",
+    )
+    return write(folder, config, Tacotron2(config), r=2)
+
+
+def fast_pitch(folder: Path) -> Path:
+    torchaudio_standin.prepare()
+    from TTS.tts.configs.fast_pitch_config import FastPitchConfig
+    from TTS.tts.configs.forward_tts_config import ForwardTTSArgs
+    from TTS.tts.models.forward_tts import ForwardTTS
+
+    torch.manual_seed(8)
+    layer = {"hidden_channels_ffn": 16, "num_heads": 1, "num_layers": 1, "dropout_p": 0.1}
+    config = FastPitchConfig(
+        audio=audio(griffin_lim_iters=10, signal_norm=False),
+        model_args=ForwardTTSArgs(
+            out_channels=20,
+            hidden_channels=16,
+            pitch_predictor_hidden_channels=8,
+            duration_predictor_hidden_channels=8,
+            encoder_params=layer,
+            decoder_params=dict(layer),
+        ),
+        characters=characters(),
+        text_cleaner="basic_cleaners",
+    )
+    return write(folder, config, ForwardTTS(config))
+
+
+def openvoice(folder: Path) -> Path:
+    """As it is published, in a layout of its own; its size cannot be set."""
+    torchaudio_standin.prepare()
+    from TTS.vc.configs.openvoice_config import OpenVoiceConfig
+    from TTS.vc.models.openvoice import OpenVoice
+
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(9)
+    torch.save({"model": OpenVoice(OpenVoiceConfig()).state_dict()}, folder / "checkpoint.pth")
+    data = {"sampling_rate": 22050, "filter_length": 1024, "hop_length": 256, "win_length": 1024}
+    (folder / "config.json").write_text(json.dumps({"data": data, "model": {"gin_channels": 256}}))
+    return folder
+
+
 def xtts(folder: Path) -> Path:
     torchaudio_standin.prepare()
     from tokenizers import Tokenizer, models, pre_tokenizers

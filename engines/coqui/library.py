@@ -177,11 +177,14 @@ class _Local:
         return getattr(self._original, name)
 
     def from_pretrained(self, name: str, **named: Any) -> Any:
+        from huggingface_hub import snapshot_download
+
         folder = _folder.get()
         place = folder / PurePosixPath(name).name if folder is not None else None
-        source = str(place) if place is not None and place.is_dir() else name
         try:
-            return self._original.from_pretrained(source, local_files_only=True, **named)
+            if place is None or not place.is_dir():
+                place = Path(snapshot_download(name, local_files_only=True))
+            return self._original.from_pretrained(str(place), local_files_only=True, **named)
         except (OSError, ValueError) as error:
             raise _missing(name, f"https://huggingface.co/{name}") from error
 

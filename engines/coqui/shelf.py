@@ -143,6 +143,8 @@ def read_model(root: Path, folder: Path, name: str, version: str) -> Installed:
     has_encoder = encoder_of(folder) is not None and (folder / ENCODER_CONFIG).is_file()
     speakers = _speakers(folder, kind, config)
     clones = kind.clones or (kind.task == "speech" and has_encoder)
+    if kind.name == "bark":  # which hears clips through this
+        clones = file_of(folder, "tokenizer.pth") is not None
     rate = _sample_rate(config, kind, vocoder)
     return Installed(
         id=name,
@@ -159,7 +161,7 @@ def read_model(root: Path, folder: Path, name: str, version: str) -> Installed:
         published=published,
         vocoder=vocoder,
         clones=clones,
-        voices=tuple(_voices(name, kind, config, languages, speakers, rate)),
+        voices=tuple(_voices(name, folder, kind, config, languages, speakers, rate)),
     )
 
 
@@ -257,6 +259,7 @@ def _sample_rate(config: dict[str, Any], kind: Kind, vocoder: Path | None) -> in
 
 def _voices(
     name: str,
+    folder: Path,
     kind: Kind,
     config: dict[str, Any],
     languages: dict[str, str],
@@ -271,5 +274,7 @@ def _voices(
     args = config.get("model_args") or {}
     by_vector = bool(args.get("use_d_vector_file") or config.get("use_d_vector_file"))
     only_clones = kind.name == "xtts" or by_vector
+    if kind.name == "tortoise":  # which draws a voice from this where there is no clip
+        only_clones = file_of(folder, "rlg_auto.pth") is None
     if not speakers and not only_clones:
         yield Voice(name, name, FAMILY, tags, sample_rate=rate)

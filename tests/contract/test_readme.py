@@ -101,6 +101,12 @@ def test_the_table_of_engines_is_that_of_the_declarations() -> None:
     assert generate.with_table(README) == README
 
 
+def test_the_list_of_coquis_models_is_the_librarys() -> None:
+    text = generate.COQUI.read_text("utf-8")
+    assert "tts_models/multilingual/multi-dataset/xtts_v2" in text
+    assert generate.with_models(text) == text, "run `python -m docs.generate`"
+
+
 def test_the_table_is_made_anew_between_its_markers_alone() -> None:
     old = f"before\n{generate.BEGIN}\n| old |\n{generate.END}\nafter"
     new = generate.with_table(old)

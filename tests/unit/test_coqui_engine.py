@@ -243,6 +243,44 @@ def test_a_model_that_speaks_by_clips_converts_too(engine: CoquiEngine) -> None:
         list(engine.convert("freevc", SOURCE, [], device="onnx", seed=1, cancel=CancelToken()))
 
 
+@pytest.mark.parametrize("name", ["tacotron2", "fast_pitch"])
+def test_other_kinds_speak_as_the_library_does(tmp_path: Path, name: str) -> None:
+    folder = getattr(coqui_models, name)(tmp_path / name)
+    from TTS.utils.synthesizer import Synthesizer
+
+    engine = CoquiEngine(EngineContext(tmp_path, tmp_path / "cache", MemoryManager()))
+    found = say(engine, name)
+    synthesizer = Synthesizer(
+        tts_checkpoint=folder / "model_file.pth", tts_config_path=folder / "config.json"
+    )
+    torch.manual_seed(SEED)
+    np.random.seed(SEED)
+    expected = np.array(synthesizer.tts(TEXT, split_sentences=False), np.float32)[:-PADDED]
+    assert found.size > 300
+    np.testing.assert_allclose(found, expected.clip(-1, 1), atol=1e-5)
+
+
+def test_openvoice_converts_as_the_library_does(tmp_path: Path) -> None:
+    folder = coqui_models.openvoice(tmp_path / "converter")
+    from TTS.vc.configs.openvoice_config import OpenVoiceConfig
+    from TTS.vc.models.openvoice import OpenVoice
+
+    engine = CoquiEngine(EngineContext(tmp_path, tmp_path / "cache", MemoryManager()))
+    chunks = list(
+        engine.convert(
+            "converter", SOURCE, [REFERENCE], device="cpu", seed=SEED, cancel=CancelToken()
+        )
+    )
+    model = OpenVoice(OpenVoiceConfig())
+    model.load_checkpoint(OpenVoiceConfig(), folder / "checkpoint.pth", eval=True)
+    target = coqui_models.clip(tmp_path / "target.wav", 1.5, 120)
+    source = coqui_models.clip(tmp_path / "source.wav", 1.0, 200)
+    torch.manual_seed(SEED)
+    expected = model.voice_conversion(str(source), [str(target)])
+    assert chunks[0].sample_rate == 22_050
+    np.testing.assert_allclose(chunks[0].samples, expected, atol=1e-5)
+
+
 # what is here
 
 
@@ -427,6 +465,30 @@ def test_tortoises_files_of_another_family_stay_theirs(tmp_path: Path) -> None:
     engine = CoquiEngine(EngineContext(tmp_path, tmp_path / "cache", MemoryManager()))
     assert list(engine.broken()) == ["mine"]
     assert "diffusion_decoder.pth" in str(engine.broken()["mine"])
+
+
+def test_what_bark_and_tortoise_can_do_depends_on_their_files(tmp_path: Path) -> None:
+    bark, tortoise = tmp_path / "coqui" / "bark", tmp_path / "coqui" / "tortoise"
+    for folder, names in {
+        bark: ("text_2.pt", "coarse_2.pt", "fine_2.pt"),
+        tortoise: (
+            *("autoregressive.pth", "diffusion_decoder.pth", "clvp2.pth", "vocoder.pth"),
+            "mel_norms.pth",
+        ),
+    }.items():
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).touch()
+    (bark / "config.json").write_text('{"model": "bark"}')
+    engine = CoquiEngine(EngineContext(tmp_path, tmp_path / "cache", MemoryManager()))
+    assert [each.id for each in engine.voices()] == ["bark"]
+    assert [each.id for each in engine._cloners()] == ["tortoise"]
+    (bark / "tokenizer.pth").touch()
+    (tortoise / "rlg_auto.pth").touch()
+    assert [each.id for each in engine.voices()] == ["bark", "tortoise"]
+    assert [each.id for each in engine._cloners()] == ["tortoise", "bark"]
+    with pytest.raises(VivavoceError, match="bert-base-multilingual-cased"):
+        say(engine, "bark")
 
 
 def test_nothing_that_clones(root: Path, tmp_path: Path) -> None:
