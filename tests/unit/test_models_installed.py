@@ -166,7 +166,20 @@ def test_a_model_of_ones_own_is_named_by_its_family(tmp_path) -> None:
         },
     )
     lay_out(tmp_path / "vits", {"config.json": b'{"model": "vits"}', "best.pth": checkpoint(9)})
+    sizes = b'"audio": {"filter_length": 1280}, "model_args": {"gin_channels": 256}}'
+    lay_out(
+        tmp_path / "vc", {"config.json": b'{"model": "freevc", ' + sizes, "a.pth": checkpoint(9)}
+    )
+    lay_out(
+        tmp_path / "converter",
+        {
+            "config.json": b'{"data": {"filter_length": 1024},\n"model": {"gin_channels": 256}}',
+            "checkpoint.pth": checkpoint(9),
+        },
+    )
     assert found(tmp_path) == {
+        "converter": ("openvoice-v2", COMPLETE),
+        "vc": ("own-coqui", COMPLETE),
         "own": ("own-espnet", COMPLETE),
         "vits": ("own-coqui", COMPLETE),
     }
