@@ -12,6 +12,7 @@ import numpy as np
 
 from engines import registry
 from studio.jobs import Job, Note, SentenceDone, SentenceStarted, SentenceTiming, Sound
+from studio.pace import pace
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -67,23 +68,22 @@ class Listener:
         seed = registry.engine_class(job.plan.engine).capability.uses_seed
         self._print(
             f"{title}: {job.seconds_made:.1f} s of sound in {self._elapsed():.1f} s "
-            f"({self._speed():.0f}× real time), voice {job.plan.voice.id}"
+            f"({self._pace()}), voice {job.plan.voice.id}"
             + (f", seed {job.plan.seed}" if seed else "")
         )
 
     def _show(self, done: int, sentence: int) -> None:
         if self._bar is not None:
             figures = (
-                f"sentence {sentence}, {self._job.seconds_made:.0f} s of sound, "
-                f"{self._speed():.0f}× real time"
+                f"sentence {sentence}, {self._job.seconds_made:.0f} s of sound, {self._pace()}"
             )
             self._bar.update(self._task, completed=done, figures=figures)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._started
 
-    def _speed(self) -> float:
-        return self._job.seconds_made / max(self._elapsed(), 1e-3)
+    def _pace(self) -> str:
+        return pace(self._job.seconds_made, self._elapsed())
 
     def _print(self, line: str) -> None:
         if self._quiet:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, Any]]
 
+SHOWN = ("id", "name", "engine", "languages", "gender", "tags", "sample_rate")  # of a voice
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
@@ -71,7 +73,7 @@ def _voices(studio: Studio, engine: str | None, language: str | None) -> Rows:
     voices = studio.voices(engine)
     aliases = {voice.id: voice.aliases for voice in studio.presets.voices}
     rows = [
-        dataclasses.asdict(voice) | {"also": aliases.get(voice.id, ())}
+        {name: getattr(voice, name) for name in SHOWN} | {"also": aliases.get(voice.id, ())}
         for voice in voices
         if language is None or _speaks(voice, language)
     ]

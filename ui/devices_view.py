@@ -10,9 +10,10 @@ from engines.memory import MemoryEvent, ResidentInfo
 from engines.runtime import device as devices
 from studio.counters import Counters
 from studio.jobs import Job, JobState
+from studio.pace import pace
 from studio.studio import Studio
 from ui import memory_plot
-from ui.view import duration, speed
+from ui.view import duration
 
 LOG_SHOWN = 50
 EXCERPT = 60  # characters of a request's text
@@ -146,10 +147,10 @@ def _totals(counters: Counters) -> str:
         f"{number} {escape(outcome.replace('_', ' '))}"
         for outcome, number in sorted(counters.requests.items())
     )
-    pace = speed(counters.audio_seconds, counters.work_seconds)
+    made_at = pace(counters.audio_seconds, counters.work_seconds)
     return (
         f"<p class='vv-muted'>Since the start: {outcomes} · {counters.characters:,} characters · "
-        f"{duration(counters.audio_seconds)} of audio · {pace}</p>"
+        f"{duration(counters.audio_seconds)} of audio · {made_at}</p>"
     )
 
 

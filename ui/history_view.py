@@ -7,8 +7,9 @@ from typing import Any
 
 from engines.api import Capability
 from studio.history import Page, TakeRecord, TakeState, Totals
+from studio.pace import pace
 from ui.devices_view import size
-from ui.view import duration, speed
+from ui.view import duration
 
 STATES = {
     TakeState.UNFINISHED: "being made",
@@ -125,7 +126,7 @@ def _controls(take: TakeRecord) -> str:
 def _speed(take: TakeRecord) -> str:
     if take.whole is None or not take.frames or take.state is not TakeState.DONE:
         return ""
-    return speed(take.seconds, take.whole - take.queued)
+    return pace(take.seconds, take.whole - take.queued)
 
 
 def _seconds(value: float | None) -> str:

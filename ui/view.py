@@ -7,6 +7,7 @@ from typing import Any
 
 from engines.errors import VivavoceError
 from studio.jobs import Job, JobState
+from studio.pace import pace
 from studio.take import Take
 
 IDLE, WAITING, SPEAKING, AGAIN = "idle", "waiting", "speaking", "again"
@@ -82,7 +83,7 @@ def speaking_status(job: Job, sentences: int, characters: int, seconds_at_work: 
         parts[0] += f" of about {max(whole, sentences + 1):,}"
     if job.seconds_made:
         parts.append(f"{duration(job.seconds_made)} of audio")
-        parts.append(speed(job.seconds_made, seconds_at_work))
+        parts.append(pace(job.seconds_made, seconds_at_work))
     return " · ".join(parts)
 
 
@@ -90,7 +91,7 @@ def ended_status(job: Job, take: Take, seconds_at_work: float) -> str:
     parts = [_count(len(take), "sentence"), f"{duration(take.seconds)} of audio"]
     if job.state is JobState.DONE:
         parts.append(f"made in {duration(seconds_at_work)}")
-        parts.append(speed(job.seconds_made, seconds_at_work))
+        parts.append(pace(job.seconds_made, seconds_at_work))
     else:
         parts.insert(0, "Stopped")
     return " · ".join(parts)
@@ -104,11 +105,6 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}:{rest:02d} min"
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h"
-
-
-def speed(audio: float, work: float) -> str:
-    factor = audio / max(work, 1e-3)
-    return f"{factor:.0f}× real time" if factor >= 10 else f"{factor:.1f}× real time"
 
 
 def _count(number: int, noun: str) -> str:
