@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from commands import console, flags
-from engines import registry
 from engines.errors import InvalidRequest
-from engines.runtime import device as devices
-from engines.runtime.step import StepStage
 
 if TYPE_CHECKING:
     import numpy as np
 
     from engines.runtime.export import Row
     from engines.runtime.stage import MapStage
+    from engines.runtime.step import StepStage
 
 PRECISIONS = ("fp32", "fp16", "int8", "int4")
 
@@ -99,6 +97,8 @@ def converter_of(folder: Path) -> Converter:
     Raises:
         InvalidRequest: it is none of any.
     """
+    from engines import registry
+
     known = [cast("Converter", import_module(name)) for name in registry.CONVERTERS.values()]
     for converter in known:
         if converter.recognises(folder):
@@ -117,6 +117,8 @@ def _to_onnx(converter: Converter, arguments: argparse.Namespace) -> int:
             f"Releases of this family are written in {', '.join(converter.PRECISIONS)}.",
             "Pick one of these.",
         )
+    from engines.runtime import device as devices
+
     device = "cpu"
     if arguments.device != "auto":
         device = devices.resolve(arguments.device, ("cpu", "cuda", "mps")).name
@@ -145,6 +147,7 @@ def _verified(
     converter: Converter, folder: Path, stage: MapStage | StepStage, file: Path, precision: Any
 ) -> list[Row]:
     from engines.runtime.export import verify
+    from engines.runtime.step import StepStage
     from engines.runtime.verify_step import verify_step
 
     examples = converter.examples(folder, stage)

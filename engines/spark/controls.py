@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from engines.api import Controls
 
 LEVELS = ("very_low", "low", "moderate", "high", "very_high")
 Level = Literal["very_low", "low", "moderate", "high", "very_high"]
+
+# Where one level ends and the next begins, for clients that send speed as a number: 1 is moderate.
+PACES = (0.65, 0.85, 1.2, 1.6)
 
 TEMPERATURE, TOP_K, TOP_P = 0.8, 50, 0.95  # the original's
 
@@ -57,3 +60,11 @@ class SparkControls(Controls):
         max_length=200,
         description="Which installed release speaks for a cloned voice. Empty: the first.",
     )
+
+    @field_validator("speed", mode="before")
+    @classmethod
+    def _level(cls, value: object) -> object:
+        """OpenAI's clients, and those of the XTTS dialect, send a factor instead of a level."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            return value
+        return LEVELS[sum(value >= pace for pace in PACES)] if value < float("inf") else value

@@ -1,0 +1,31 @@
+"""Speed of Spark-TTS: five levels, and the numbers that other programs send instead."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from engines.controls import validate
+from engines.errors import BadControl
+from engines.spark.controls import LEVELS, SparkControls
+
+
+@pytest.mark.parametrize(
+    ("sent", "level"),
+    [(0.25, "very_low"), (0.75, "low"), (1, "moderate"), (1.0, "moderate"), (1.25, "high")],
+)
+def test_a_factor_becomes_a_level(sent: float, level: str) -> None:
+    assert validate(SparkControls, {"speed": sent}).speed == level
+    assert validate(SparkControls, {"speed": 4.0}).speed == "very_high"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_stays(level: str) -> None:
+    assert validate(SparkControls, {"speed": level}).speed == level
+
+
+@pytest.mark.parametrize("sent", [0, -1.0, math.nan, math.inf, True, "fast", None])
+def test_what_is_neither_is_told(sent: object) -> None:
+    with pytest.raises(BadControl, match="very_low, low, moderate, high, very_high"):
+        validate(SparkControls, {"speed": sent})
