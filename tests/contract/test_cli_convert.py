@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,6 @@ import pytest
 
 from commands.main import main
 from engines.api import CancelToken, EngineContext, Span, Utterance
-from engines.errors import BadCheckpoint
 from engines.espnet_vits import converting
 from engines.espnet_vits.engine import EspnetVitsEngine
 from engines.memory import MemoryManager
@@ -23,22 +19,8 @@ from engines.runtime.export import Row
 from engines.runtime.onnx_file import stages_in
 from engines.runtime.ort import OrtRuntime
 from engines.runtime.stage import MapStage
-from tests.espnet_release import CONFIG, WEIGHTS, write_release
-from tests.servers import ROOT
+from tests.espnet_release import write_release
 
-WITHOUT_TORCH = """
-import sys
-from pathlib import Path
-from engines.api import CancelToken, EngineContext, Span, Utterance
-from engines.espnet_vits.engine import EspnetVitsEngine
-from engines.memory import MemoryManager
-engine = EspnetVitsEngine(EngineContext(Path({models!r}), Path("cache"), MemoryManager()))
-how = dict(device="onnx", seed=1, cancel=CancelToken())
-said = Utterance((Span({text!r}, {text!r}),), "en-US")
-made = list(engine.speak(said, engine.voice("many"), engine.controls(), **how))
-assert sum(chunk.samples.size for chunk in made) > 0
-assert "torch" not in sys.modules
-"""
 TEXT = "Hello, not a lot. Tell Anna, no note at all, hello hello."
 
 
@@ -47,13 +29,6 @@ def engine(tmp_path: Path) -> Iterator[EspnetVitsEngine]:
     memory = MemoryManager()
     yield EspnetVitsEngine(EngineContext(tmp_path / "models", tmp_path / "cache", memory))
     memory.close(timeout=0)
-
-
-def several(folder: Path) -> Path:
-    write_release(folder, generator={"spks": 4, "global_channels": 6})
-    (folder / "dump" / "raw").mkdir(parents=True)
-    (folder / "dump" / "raw" / "spk2sid").write_text("<unk> 0\np225 1\nAnn 2\n", "utf-8")
-    return folder
 
 
 def spoken(
@@ -70,39 +45,6 @@ def release(tmp_path: Path) -> Path:
     folder = tmp_path / "tiny"
     write_release(folder)
     return folder
-
-
-def test_onnx_files_are_made_compared_and_used(
-    tmp_path: Path, engine: EspnetVitsEngine, capsys: pytest.CaptureFixture[str]
-) -> None:
-    release = several(tmp_path / "models" / "many")
-    assert main(["convert", str(release), "--to", "onnx"]) == 0
-    said = capsys.readouterr().out
-    assert sorted(file.name for file in (release / "onnx").iterdir()) == [
-        "decoder.onnx",
-        "encode.onnx",
-        "flow.onnx",
-    ]
-    assert "FAIL" not in said
-    for stage in ("encode", "flow", "decoder"):
-        assert sum(line.startswith(f"{stage} ") for line in said.splitlines()) >= 4
-    assert not list(release.glob(".onnx-*"))
-
-    expected = spoken(engine, "many.Ann", "cpu")
-    shutil.move(release / WEIGHTS, release / "elsewhere.bin")
-    found = spoken(engine, "many.Ann", "onnx")
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).max() < 1e-3
-    script = WITHOUT_TORCH.format(models=str(tmp_path / "models"), text=TEXT)
-    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-
-    other = write_release(tmp_path / "models" / "other")
-    shutil.copytree(release / "onnx", other / "onnx")
-    config = (other / CONFIG).read_text()
-    (other / CONFIG).write_text(config.replace("hidden_channels: 8", "hidden_channels: 12"))
-    with pytest.raises(BadCheckpoint, match=r"encode\.onnx has m of shape.*\(1, 12, 'T_text'\)"):
-        spoken(engine, "other", "onnx")
 
 
 def test_files_of_one_size_speak_longer_texts_in_parts(

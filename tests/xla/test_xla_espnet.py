@@ -5,44 +5,51 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from engines.api import CancelToken, EngineContext, Span, Utterance
-from engines.controls import validate
 from engines.espnet_vits.checkpoint import convert_release
 from engines.espnet_vits.engine import EspnetVitsEngine
 from engines.memory import MemoryManager
 from engines.runtime.xla import compile_count
 from tests.espnet_release import write_release
 
-TEXTS = (
-    "Hello there, nine people.",
-    "No.",
-    "A tent at noon, and another at ten. Then none at all.",
-)
+PHONEMES = ("AH0", "N", "T", "HH", "L", "OW1", ",")
+LONGEST = 700  # tokens: more than any graph takes
 
 
-def test_the_engine_speaks_as_on_the_cpu_and_compiles_nothing_later(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)  # 16 graphs are compiled
+def test_200_sentences_of_every_length_compile_nothing(tmp_path: Path) -> None:
+    """Nor does the model when it comes back to the device."""
     release = tmp_path / "models" / "tiny"
-    write_release(release)
+    write_release(release, config={"g2p": None, "cleaner": None})
     convert_release(release, trust=True)  # made by the line above; this torch opens no other
     memory = MemoryManager()
     engine = EspnetVitsEngine(EngineContext(tmp_path / "models", tmp_path / "cache", memory))
+    [voice] = engine.voices()
 
-    def speak(text: str, device: str) -> np.ndarray:
-        [voice] = engine.voices()
-        utterance = Utterance((Span(text, text),), "en")
-        controls = validate(engine.controls, {})
-        how = {"device": device, "seed": 7, "cancel": CancelToken()}
-        return np.concatenate(
-            [chunk.samples for chunk in engine.speak(utterance, voice, controls, **how)]
-        )
+    def speak(tokens: int, device: str = "xla:0") -> np.ndarray:
+        text = " ".join(PHONEMES[number % len(PHONEMES)] for number in range(tokens))
+        said = Utterance((Span(text, text),), "zxx")
+        how = {"device": device, "seed": tokens, "cancel": CancelToken()}
+        made = engine.speak(said, voice, engine.controls(), **how)
+        return np.concatenate([chunk.samples for chunk in made])
 
-    speak(TEXTS[0], "xla:0")
+    speak(1)
     warm = compile_count()
-    for text in TEXTS:
-        expected, heard = speak(text, "cpu"), speak(text, "xla:0")
-        assert heard.size == expected.size > 0
-        assert np.abs(heard - expected).max() < 1e-3
+    lengths = [*range(1, 190), *(round(190 * 1.13**step) for step in range(10)), LONGEST]
+    assert len(lengths) == 200
+    for tokens in lengths:
+        heard = speak(tokens)
+        assert heard.size >= tokens * 8, "a frame for each token at least"
+        if tokens in (1, 64, LONGEST):
+            expected = speak(tokens, "cpu")
+            assert heard.shape == expected.shape
+            assert np.abs(heard - expected).max() < 1e-3
+    assert compile_count() == warm
+    [resident] = [each for each in memory.residents() if "xla" in each.name]
+    assert memory.unload(resident.name)
+    assert np.abs(speak(LONGEST) - expected).max() < 1e-3
     assert compile_count() == warm
     engine.close()
     memory.close()

@@ -1,0 +1,155 @@
+"""A tiny ESPnet VITS release through every front door, on torch and on ONNX Runtime."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from commands.main import main
+from engines.api import SpeechRequest
+from engines.errors import BadCheckpoint
+from studio.settings import Settings
+from studio.studio import Studio
+from tests.espnet_release import CONFIG, WEIGHTS, write_release
+from tests.servers import ROOT, served
+from ui.desk import Desks
+
+TEXT = "Hello, not a lot. Tell Anna, no note at all, hello hello."
+DEVICES = ("cpu", "onnx")
+RATE = 22_050
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+from engines.api import CancelToken, EngineContext, Span, Utterance
+from engines.espnet_vits.engine import EspnetVitsEngine
+from engines.memory import MemoryManager
+engine = EspnetVitsEngine(EngineContext(Path({models!r}), Path("cache"), MemoryManager()))
+how = dict(device="onnx", seed=1, cancel=CancelToken())
+said = Utterance((Span({text!r}, {text!r}),), "en-US")
+made = list(engine.speak(said, engine.voice("many"), engine.controls(), **how))
+assert sum(chunk.samples.size for chunk in made) > 0
+assert "torch" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a release of two speakers, whose ONNX files were compared with torch."""
+    folder = tmp_path_factory.mktemp("data")
+    release = write_release(folder / "models" / "many", generator={"spks": 4, "global_channels": 6})
+    (release / "dump" / "raw").mkdir(parents=True)
+    (release / "dump" / "raw" / "spk2sid").write_text("<unk> 0\np225 1\nAnn 2\n", "utf-8")
+    assert main(["convert", str(release), "--to", "onnx"]) == 0
+    made = sorted(file.name for file in (release / "onnx").iterdir())
+    assert made == ["decoder.onnx", "encode.onnx", "flow.onnx"]
+    assert not list(release.glob(".onnx-*"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def studio(data: Path) -> Iterator[Studio]:
+    studio = Studio(Settings(data_dir=data, history="off"))
+    yield studio
+    studio.close()
+
+
+def test_the_command_line_says_the_same_on_both(data: Path, tmp_path: Path) -> None:
+    made = []
+    for device in DEVICES:
+        out = tmp_path / f"{device}.wav"
+        flags = ["--engine", "espnet_vits", "--voice", "many.Ann", "--device", device]
+        arguments = ["say", TEXT, "-o", str(out), *flags, "--seed", "3", "--data-dir", str(data)]
+        assert main(arguments) == 0
+        samples, rate = soundfile.read(out)
+        assert rate == RATE and abs(samples).max() > 0.01
+        made.append(samples)
+    assert made[0].shape == made[1].shape
+    assert np.abs(made[0] - made[1]).max() < 1e-3
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_http_interface_speaks_and_tells_what_is_wrong(data: Path, device: str) -> None:
+    with served(Studio(Settings(data_dir=data, history="off"))) as url:
+        answer = post(url, device=device)
+        samples, rate = soundfile.read(io.BytesIO(answer))
+        assert rate == RATE and abs(samples).max() > 0.01
+        assert len(soundfile.read(io.BytesIO(post(url, device=device, input="N")))[0]) > 0
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            post(url, device=device, controls={"speaker": "Bob"})
+        assert refused.value.code == 400
+        said = refused.value.read().decode()
+        assert "Bob" in said and "p225, Ann" in said
+
+
+def post(url: str, **fields: Any) -> bytes:
+    asked = {"model": "espnet_vits", "voice": "many.p225", "input": TEXT, "seed": 3, **fields}
+    body = json.dumps({"response_format": "wav", **asked}).encode()
+    headers = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{url}/v1/audio/speech", body, headers)
+    ) as answer:
+        content: bytes = answer.read()
+    return content
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_page_speaks_and_tells_what_is_wrong(studio: Studio, device: str) -> None:
+    how: dict[str, Any] = {"engine": "espnet_vits", "voice": "many.Ann", "device": device}
+    desk = Desks(studio).of("visitor")
+    *_, last = desk.speak(SpeechRequest(TEXT, seed=3, **how))
+    assert last.rate == RATE and last.frames > 400 and not last.alert
+    *_, last = desk.speak(SpeechRequest(TEXT, controls={"speaker": "Bob"}, **how))
+    assert last.alert and "Bob" in last.alert[0]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_an_idle_model_leaves_and_comes_back(studio: Studio, device: str) -> None:
+    def speak() -> np.ndarray:
+        request = SpeechRequest(TEXT, "espnet_vits", "many.Ann", device=device, seed=3)
+        job = studio.submit(request)
+        return np.concatenate([e.samples for e in job.events() if hasattr(e, "samples")])
+
+    before = speak()
+    keys = [each.name for each in studio.memory.residents() if f"on {device} " in each.name]
+    assert keys and all(studio.memory.unload(key) for key in keys)
+    assert np.array_equal(speak(), before)
+
+
+def test_onnx_runtime_needs_no_torch_and_no_weights(data: Path) -> None:
+    release = data / "models" / "many"
+    shutil.move(release / WEIGHTS, release / "elsewhere.bin")
+    try:
+        script = WITHOUT_TORCH.format(models=str(data / "models"), text=TEXT)
+        ran = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, ran.stderr
+    finally:
+        shutil.move(release / "elsewhere.bin", release / WEIGHTS)
+
+
+def test_files_of_another_model_are_refused(data: Path, studio: Studio) -> None:
+    other = write_release(data / "models" / "other")
+    try:
+        shutil.copytree(data / "models" / "many" / "onnx", other / "onnx")
+        config = (other / CONFIG).read_text()
+        (other / CONFIG).write_text(config.replace("hidden_channels: 8", "hidden_channels: 12"))
+        request = SpeechRequest(TEXT, "espnet_vits", "other", device="onnx")
+        with pytest.raises(
+            BadCheckpoint, match=r"encode\.onnx has m of shape.*\(1, 12, 'T_text'\)"
+        ):
+            list(studio.submit(request).events())
+    finally:
+        shutil.rmtree(other)
