@@ -36,27 +36,32 @@ from tests.xtts_release import library_model, write_release  # noqa: E402
 FULL: Mapping[str, Any] = {"gpt_use_perceiver_resampler": True}  # all else is the default
 PIECES = 6681
 CODES = 48  # of a sentence
-ROUNDS, LOADS = 3, 2
+ROUNDS, FIRSTS, LOADS = 3, 2, 2
 TEXT = "this is a sentence of a usual length that both of them say in a voice of their own."
 HOW = How(Sampling(temperature=0.75, top_k=50, top_p=0.85, repetition_penalty=10.0))
 SIDES = {"fp32, torch": ("cpu", "fp32"), "fp32": ("onnx", "fp32"), "int8": ("onnx", "int8")}
 
 
-def convert(folder: Path, precision: str) -> Path:
-    """A folder of the same release with the stages that speak as ONNX files."""
+def convert(folder: Path) -> dict[str, Path]:
+    """Folders of the same release with the stages that speak as ONNX files, by precision."""
     from engines.runtime.export import export
     from engines.runtime.export_step import export_step
 
-    target = folder.with_name(f"{folder.name}-{precision}")
-    target.mkdir()
-    for file in folder.iterdir():
-        os.link(file, target / file.name)
     config = read_config(folder)
     parts = load_parts(folder, config, SPEAKING, Tokenizer(folder).size)
     gpt, decoder = speaking(parts, config, masks=False)
-    export_step(gpt, target / loading.ONNX_FOLDER, precision=precision)  # type: ignore[arg-type]
-    export(decoder, target / loading.ONNX_FOLDER)  # type: ignore[arg-type]
-    return target
+    made = {}
+    for precision in ("fp32", "int8"):
+        target = made[precision] = folder.with_name(f"{folder.name}-{precision}")
+        onnx = target / loading.ONNX_FOLDER
+        export_step(gpt, onnx, precision=precision)  # type: ignore[arg-type]
+        for file in folder.iterdir():
+            os.link(file, target / file.name)
+        if precision == "fp32":
+            sound = export(decoder, onnx)  # type: ignore[arg-type]
+        else:
+            os.link(sound, onnx / sound.name)
+    return made
 
 
 def loaded(folder: Path) -> list[report.Figure]:
@@ -144,10 +149,10 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def medians(works: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+def medians(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """All sides in turn, so that whatever else the machine does meets all of them."""
     found: dict[str, list[float]] = {name: [] for name in works}
-    for round_ in range(ROUNDS + 1):
+    for round_ in range(rounds + 1):
         for name, work in works.items():
             taken = seconds(work)
             if round_:  # the first warms up
@@ -175,13 +180,15 @@ def spoken(folders: Mapping[str, Path]) -> list[report.Figure]:
         {
             "library": lambda: library_codes(model, voice),
             **{name: lambda side=side: our_codes(*side) for name, side in sides.items()},
-        }
+        },
+        ROUNDS,
     )
     first = medians(
         {
             "library": lambda: next(model.inference_stream(TEXT, "en", **voice)),
             **{name: lambda side=side: our_first(*side) for name, side in sides.items()},
-        }
+        },
+        FIRSTS,
     )
     memory.close()
     return [*_rates(codes), *_firsts(first)]
@@ -219,8 +226,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="vivavoce-xtts-") as scratch:
         folder = write_release(Path(scratch) / "full", sizes=FULL, pieces=PIECES)
         figures = loaded(folder)
-        folders = {each: convert(folder, each) for each in ("fp32", "int8")}
-        return report.publish("xtts", "XTTS v2", [*figures, *spoken(folders)])
+        return report.publish("xtts", "XTTS v2", [*figures, *spoken(convert(folder))])
 
 
 if __name__ == "__main__":
