@@ -309,7 +309,7 @@ def test_a_prompt_that_is_too_long(eager: Bound, memory: MemoryManager, grammar:
 # fewer bits
 
 
-@pytest.mark.parametrize(("bits", "least"), [(32, 1.0), (8, 1.0), (4, 0.5)])
+@pytest.mark.parametrize(("bits", "least"), [(32, 1.0), (8, 0.9), (4, 0.5)])
 def test_the_greedy_tokens_of_fewer_bits(
     bits: int,
     least: float,
@@ -319,7 +319,7 @@ def test_the_greedy_tokens_of_fewer_bits(
     tokens: Tokens,
     grammar: Grammar,
 ) -> None:
-    """The tiny model was trained to give its answers by a wide margin."""
+    """Fewer than a published model keeps: the tiny one has few weights to a row."""
     asked = [(each.prompt, each.kind) for each in three(tokens)]
     how = {"limit": 60, "cancel": CancelToken()}
     same, steps = agreement(eager, onnx(bits), memory, asked, grammar, **how)
