@@ -234,9 +234,10 @@ def _steps_by_length(llm: Any, memory: Any) -> tuple[float, float]:
 def _export(folder: Path) -> None:
     threads.configure(THREADS)
     from engines.runtime.export import export
-    from engines.runtime.export_step import BITS, export_step
+    from engines.runtime.export_step import export_step
     from engines.runtime.quantise import quantise_file
     from engines.runtime.step import StepStage
+    from engines.spark.converting import HEAD_BITS
     from engines.spark.llm_checkpoint import llm_of
     from engines.spark.llm_config import published_llm
     from engines.spark.llm_stages import HEAD_SEMANTIC, llm_positions, llm_stages
@@ -249,7 +250,7 @@ def _export(folder: Path) -> None:
                 export_step(stage, folder / precision, precision=precision)  # type: ignore[arg-type]
         elif stage.name == HEAD_SEMANTIC:
             for precision in GOALS:
-                quantise_file(export(stage, folder / precision), BITS[precision])
+                quantise_file(export(stage, folder / precision), HEAD_BITS)
 
 
 def _random_weights() -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -50,6 +50,11 @@ class Converter(Protocol):
         self, folder: Path, stage: MapStage | StepStage
     ) -> Iterator[Mapping[str, np.ndarray]]:
         """Inputs of several lengths to verify a stage's file with."""
+        ...
+
+    def answers(self, folder: Path, precision: Any) -> Iterable[Row]:
+        """How what all files give together compares with torch, where the single stages do not
+        tell; once they have taken their place."""
         ...
 
 
@@ -134,6 +139,8 @@ def _to_onnx(converter: Converter, arguments: argparse.Namespace) -> int:
         print(f"{file.name}: {precision}, {_bytes(file) / 1e6:.1f} MB", flush=True)
         if not arguments.skip_verification:
             rows += _verified(converter, arguments.folder, stage, file, precision)
+    if not arguments.skip_verification:
+        rows += converter.answers(arguments.folder, arguments.precision)
     if rows:
         _show(rows)
     if not all(row.passed for row in rows):

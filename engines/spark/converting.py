@@ -22,6 +22,7 @@ from engines.spark.stages import codec_buckets
 from engines.spark.tokens import Tokens, read_tokens
 
 if TYPE_CHECKING:
+    from engines.runtime.export import Row
     from engines.runtime.stage import MapStage
 
 RELEASE = "A Spark-TTS release has a folder BiCodec"
@@ -32,6 +33,7 @@ SIZES = {  # that a file is tried with, along each axis
     stages.CODES: (1, 9, 50),
 }
 PROMPTS = ((1, 1), (1, 30), (3, 12))  # rows and positions that the language model is tried with
+HEAD_BITS = 8  # where the language model has fewer: a head takes little time and decides alone
 HALVED = ("decoder",)  # in half precision; elsewhere a rounded number might be another token
 
 
@@ -114,6 +116,17 @@ def examples(folder: Path, stage: MapStage | StepStage) -> Iterator[Mapping[str,
         yield random_inputs(stage, {axis: size}, below=below, seed=number)
 
 
+def answers(folder: Path, precision: Any) -> Iterator[Row]:
+    """How often the language model's files would choose another token than torch does."""
+    from engines.spark.verifying import greedy_row
+
+    config = read_config(folder)
+    tokens = _tokens(folder, config)
+    speakers = config.codec.speaker_encoder.token_num
+    step = precision if precision in ("int8", "int4") else "fp32"
+    yield greedy_row(folder, folder / ONNX_FOLDER, tokens, speakers, step)
+
+
 def _codec(folder: Path, config: SparkConfig, *, masks: bool) -> Iterator[MapStage]:
     codec = load_codec(folder, config, training=True)
     yield from stages.listening(codec, load_features(folder, config), config, masks=masks)
@@ -127,6 +140,7 @@ def _llm_to_onnx(
 ) -> Iterator[tuple[Any, MapStage | StepStage, Path]]:
     from engines.runtime.export import export
     from engines.runtime.export_step import export_step
+    from engines.runtime.quantise import quantise_file
 
     tokens = _tokens(folder, config)
     llm_config = read_llm_config(folder, tokens.count)
@@ -136,8 +150,10 @@ def _llm_to_onnx(
         if isinstance(stage, StepStage):
             yield step, stage, export_step(stage, whole, precision=step, opset=opset)
         else:
-            head: Any = "int8" if step != "fp32" else "fp32"
-            yield head, stage, export(stage, whole, precision=head, opset=opset)
+            file = export(stage, whole, opset=opset)
+            if step != "fp32":
+                quantise_file(file, HEAD_BITS)
+            yield "fp32" if step == "fp32" else "int8", stage, file
 
 
 def _tokens(folder: Path, config: SparkConfig) -> Tokens:

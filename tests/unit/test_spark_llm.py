@@ -84,7 +84,9 @@ def onnx(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int
         if bits < 32:
             folder = tmp_path_factory.mktemp(f"onnx{bits}")
             for file in files.iterdir():
-                quantise_file(Path(shutil.copy(file, folder)), bits)
+                made = Path(shutil.copy(file, folder))
+                quantise_file(made, bits)
+                assert made.stat().st_size < 0.8 * file.stat().st_size
         runtime, (llm, *heads) = OrtRuntime(), (stages.LLM, *HEADS)
         return {
             llm: runtime.bind(read_step(folder / f"{llm}.onnx")),
