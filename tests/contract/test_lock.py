@@ -24,7 +24,9 @@ OURS = {"app", "bench", "commands", "docs", "engines", "server", "studio", "test
 OPTIONAL = {
     "spaces",  # there on a Space alone, and used only where it is
     "torch_xla",  # in its own environment
-    "jaconv",  # Japanese and Mandarin: the message says what to install
+    "jaconv",  # Japanese, Mandarin and Korean: the message says what to install
+    "cutlet",
+    "ko_speech_tools",
     "pyopenjtalk",
     "pypinyin",
 }
