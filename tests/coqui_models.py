@@ -68,7 +68,9 @@ def vits(folder: Path, **args: Any) -> Path:
     from TTS.tts.configs.vits_config import VitsArgs, VitsConfig
     from TTS.tts.models.vits import Vits
 
-    config_only = {key: args.pop(key) for key in ("languages", "speakers") if key in args}
+    others = ("languages", "speakers", "use_phonemes", "phonemizer", "phoneme_language")
+    config_only = {key: args.pop(key) for key in others if key in args}
+    signs = args.pop("characters", None) or characters()
     torch.manual_seed(1)
     config = VitsConfig(
         audio=audio(),
@@ -85,11 +87,32 @@ def vits(folder: Path, **args: Any) -> Path:
                 **args,
             }
         ),
-        characters=characters(),
+        characters=signs,
         text_cleaner="basic_cleaners",
         **config_only,
     )
     return write(folder, config, Vits(config))
+
+
+def by_phonemes(folder: Path) -> Path:
+    """VITS whose text goes through eSpeak NG, as most published ones do."""
+    from TTS.tts.configs.shared_configs import CharactersConfig
+
+    return vits(
+        folder,
+        use_phonemes=True,
+        phonemizer="espeak",
+        phoneme_language="en-us",
+        characters=CharactersConfig(
+            characters_class="TTS.tts.utils.text.characters.IPAPhonemes",
+            pad="_",
+            eos="~",
+            bos="^",
+            blank="@",
+            characters="abdefhijklmnoprstuvwzæðŋɐɑɒɔəɚɛɜɡɪɹʃʊʌʒˈˌːθ",
+            punctuations="!'(),-.:;? ",
+        ),
+    )
 
 
 def your_tts(folder: Path) -> Path:

@@ -34,6 +34,7 @@ def build(studio: Studio, blocks: gr.Blocks) -> None:
             label="What is to be said",
             sources=["upload", "microphone"],
             type="filepath",
+            buttons=[],  # one of them would send the recording to another machine
             elem_id="vv-convert-clip",
         )
         with gr.Row():
@@ -61,7 +62,7 @@ def build(studio: Studio, blocks: gr.Blocks) -> None:
             elem_id="vv-convert-player",
         )
     section.expand(to.open, [voice, model], [voice, model, device, missing], **AT_ONCE)
-    go.click(to.convert, [clip, voice, model, device, seed], [player, seed], **LONG)
+    go.click(to.convert, [clip, voice, model, device, seed], player, **LONG)
     for event in (stop.click, player.hush):
         event(to.stop, None, None, **AT_ONCE)
 

@@ -75,14 +75,14 @@ class Conversions:
         model: str | None,
         device: str | None,
         seed: str | None,
-    ) -> Iterator[tuple[Shown, Any]]:
-        """Say a recording in a voice. Outputs: player, seed."""
+    ) -> Iterator[Shown]:
+        """Say a recording in a voice. Output: player."""
         visit = self._visits.of(session_of(visitor))
         owner = owner_of(self._studio, visitor)
         try:
             if path is None:
                 raise BadReference("There is no recording.", "", "Record one or choose a file.")
-            yield {**silent(), "title": "Reading the recording …"}, gr.skip()
+            yield {**silent(), "title": "Reading the recording …"}
             limits = Limits(seconds=MOST_SECONDS, bytes=self._studio.settings.max_upload)
             clip = decode(taken(path, limits.bytes), limits=limits)
             job = self._studio.convert(
@@ -98,13 +98,13 @@ class Conversions:
                 )
             )
         except VivavoceError as error:
-            yield silent(*parts_of(self._studio, error)), gr.skip()
+            yield silent(*parts_of(self._studio, error))
             return
         if visit.job is not None:
             visit.job.cancel()
         visit.job = job
         title = f"{job.plan.text} · {job.plan.voice.name}"
-        yield {**silent(), "title": title, "said": "Working …"}, gr.skip()
+        yield {**silent(), "title": title, "said": "Working …"}
         try:
             heard: list[np.ndarray] = []
             notes: list[str] = []
@@ -112,15 +112,15 @@ class Conversions:
                 if isinstance(event, Sound):
                     heard.append(event.samples)
                     done = sum(each.size for each in heard) / job.sample_rate
-                    yield {**silent(), "title": title, "said": f"{done:.0f} s done …"}, gr.skip()
+                    yield {**silent(), "title": title, "said": f"{done:.0f} s done …"}
                 elif isinstance(event, Note):
                     notes.append(event.message)
             shown = sound(title, np.concatenate(heard), job.sample_rate)
-            yield {**shown, "said": " ".join(notes)}, str(job.plan.seed)
+            yield {**shown, "said": " ".join([f"Seed {job.plan.seed}.", *notes])}
         except Cancelled:
-            yield silent(), gr.skip()
+            yield silent()
         except VivavoceError as error:
-            yield silent(*parts_of(self._studio, error)), gr.skip()
+            yield silent(*parts_of(self._studio, error))
         finally:
             job.cancel()
 

@@ -12,6 +12,7 @@ import contextvars
 import dataclasses
 import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from engines.checkpoint import SUFFIX, bad_file, read, stays, unpickle
+from engines.coqui import espeak_program
 from engines.coqui.files import ENCODER_CONFIG, encoder_of, file_of
 from engines.coqui.shelf import TORTOISE_MARK
 from engines.coqui.stats import read_stats
@@ -47,6 +49,9 @@ _FILES = {
 _ENCODER_FIELDS = ("speaker_encoder_model_path", "speaker_encoder_config_path")
 # Training's; a path in them is of no use here.
 _EMPTIED = ("phoneme_cache_path", "test_sentences_file", "gpt_checkpoint", "decoder_checkpoint")
+
+
+ESPEAK_VERSION = "1.52"  # of the wheel; the library asks what flags it takes
 
 
 class _Settings:
@@ -116,8 +121,39 @@ def _all() -> None:
     TTS.utils.synthesizer.load_config = _load_config
     managers.load_config = _load_config
     AudioProcessor.load_stats = _load_stats
+    _phonemes()
     ModelManager.ask_tos = staticmethod(_ask_nobody)
     ModelManager.download_model = _download_nothing
+
+
+def _phonemes() -> None:
+    """Where the program espeak-ng is not installed, the one of ours stands for it."""
+    from TTS.tts.utils.text.phonemizers import ESpeak, espeak_wrapper
+
+    if espeak_wrapper._DEF_ESPEAK_LIB is not None:
+        return
+    espeak_wrapper._DEF_ESPEAK_LIB = "espeak-ng"
+    espeak_wrapper._DEF_ESPEAK_VER = ESPEAK_VERSION
+    espeak_wrapper.get_espeakng_version = lambda: ESPEAK_VERSION
+    espeak_wrapper._espeak_exe = _espeak
+    ESpeak.is_available = classmethod(lambda _cls: True)
+
+
+def _espeak(_program: str, args: list[str]) -> list[str]:
+    """The lines that the program gives.
+
+    Raises:
+        MissingDependency: it failed.
+    """
+    command = [sys.executable, "-I", str(Path(espeak_program.__file__)), *args]
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    if ran.returncode:
+        raise MissingDependency(
+            f"eSpeak NG could not put the text into phonemes ({ran.stderr.strip()[-200:]}).",
+            "The model speaks by phonemes.",
+            "Install what requirements.txt lists, or the program espeak-ng.",
+        )
+    return [line.strip() for line in ran.stdout.splitlines() if line.strip()]
 
 
 def _xtts() -> None:

@@ -29,6 +29,7 @@ from engines.coqui.controls import CoquiControls
 from engines.coqui.engine import CoquiEngine
 from engines.coqui.files import read_config
 from engines.coqui.names import speaker_names
+from engines.coqui.performing import Saying
 from engines.coqui.stats import read_stats
 from engines.errors import (
     BadCheckpoint,
@@ -96,6 +97,10 @@ def expected(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
         np.random.seed(SEED)
         wave = np.array(synthesizer.tts(TEXT, split_sentences=False, **settings), np.float32)
         found[name] = wave[:-PADDED].clip(-1, 1)
+        if name == "xtts":
+            torch.manual_seed(SEED)
+            wave = synthesizer.tts(TEXT, "Ada Tester", "de", split_sentences=False)
+            found["xtts sampled"] = np.array(wave, np.float32)[:-PADDED].clip(-1, 1)
         if name == "your_tts":
             clip = coqui_models.clip(config.with_name("clip.wav"))
             torch.manual_seed(SEED)
@@ -202,6 +207,33 @@ def test_xtts_hears_in_a_clip_what_the_library_hears(engine: CoquiEngine, root: 
     assert torch.cosine_similarity(found.flatten(), mean.flatten(), dim=0) > 0.98
     latents = model.get_gpt_cond_latents(full, 16_000, length=12, chunk_length=4)
     np.testing.assert_allclose(by_name["gpt_conditioning_latents"], latents, atol=0.2)
+
+
+def test_xtts_as_one_piece_from_an_old_checkpoint_saved_on_a_gpu(
+    engine: CoquiEngine, expected: Mapping[str, np.ndarray], root: Path, tmp_path: Path
+) -> None:
+    """Old checkpoints hold the library's own objects, which are not made, nor is the file
+    rewritten."""
+    from TTS.tts.configs.xtts_config import XttsConfig
+
+    own, folder = copied(root, "xtts", tmp_path)
+    resaved(folder / "model.pth", lambda saved: {**saved, "config": XttsConfig()}, "cuda:3")
+    resaved(folder / "speakers_xtts.pth", lambda saved: saved, "cuda:3")
+    before = (folder / "model.pth").stat().st_mtime_ns
+    (installed,) = own._shelf.models()
+    speaks = own._opaque.speak
+    how: Any = {"device": "cpu", "seed": SEED, "cancel": CancelToken()}
+    likeliest = Saying(TEXT, "de", "Ada Tester", None, CoquiControls(top_k=1))
+    found = np.concatenate([chunk.samples for chunk in speaks(installed, likeliest, **how)])
+    np.testing.assert_allclose(found, expected["xtts"], atol=1e-5)
+    sampled = Saying(TEXT, "de", "Ada Tester", None, CoquiControls())
+    found = np.concatenate([chunk.samples for chunk in speaks(installed, sampled, **how)])
+    np.testing.assert_allclose(found, expected["xtts sampled"], atol=1e-5)
+    assert (folder / "model.pth").stat().st_mtime_ns == before
+    latents = own._opaque.condition(installed, [REFERENCE], device="cpu", cancel=CancelToken())
+    other = Saying(TEXT, "de", "", latents, CoquiControls())
+    (chunk,) = speaks(installed, other, **how)
+    assert not np.array_equal(chunk.samples, found)
 
 
 def test_it_converts_as_the_library_does(engine: CoquiEngine, root: Path, tmp_path: Path) -> None:
@@ -324,6 +356,24 @@ def test_a_configuration_with_comments_is_read(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"model": "vits", // this "one"\n"at": "http://x/y" /* yes */}')
     assert read_config(path) == {"model": "vits", "at": "http://x/y"}
+
+
+def test_phonemes_come_from_the_wheel(tmp_path: Path) -> None:
+    from engines.coqui import library
+
+    library.prepare("vits")
+    from TTS.tts.utils.text.phonemizers import ESpeak
+
+    assert "de" in ESpeak.supported_languages()
+    found = ESpeak("en-us").phonemize("Hello there, how are you?", separator="|")
+    assert found.startswith("h|ə|l|ˈoʊ") and found.endswith("?") and "," in found
+    coqui_models.by_phonemes(tmp_path / "spoken")
+    engine = CoquiEngine(EngineContext(tmp_path, tmp_path / "cache", MemoryManager()))
+    assert say(engine, "spoken", "Hello there.").size > 1000
+    with pytest.raises(VivavoceError, match="xx-nowhere"):
+        library._espeak(
+            "espeak-ng", ["-v", "xx-nowhere", "-f", str(tmp_path / "spoken" / "config.json")]
+        )
 
 
 # controls
