@@ -299,7 +299,7 @@ PHONEMIZER = {
         "həlˈoʊ, wˈɜːld! ɪts ɐ tˈɛst (ɹˈiəli) ʌv θɹˈiː wˈɜːdz."
     ),
     "HELLO WORLD, THIS IS THE END": "həlˈoʊ wˈɜːld, ðɪs ɪz ðɪ ˈɛnd",
-    "Wait - what?! One": "wˈeɪt wˈʌt?! wˈʌn",
+    "Wait - what?! Nothing at all": "wˈeɪt wˈʌt?! nˈʌθɪŋ æɾ ˈɔːl",
 }
 
 
