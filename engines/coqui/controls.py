@@ -50,14 +50,6 @@ class CoquiControls(Controls):
         description="Keeps the speech from repeating itself. XTTS, Tortoise." + _OWN,
         json_schema_extra={"step": 0.5},
     )
-    length_penalty: float = Field(
-        0,
-        ge=0,
-        le=8,
-        description="Above 1 for longer speech; counts where several attempts are weighed up. "
-        "XTTS, Tortoise." + _OWN,
-        json_schema_extra=_STEP,
-    )
     split_sentences: bool = Field(
         False,
         description="Cut each piece of text once more, by the library's own rules.",

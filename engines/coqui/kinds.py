@@ -9,7 +9,7 @@ Task = Literal["speech", "conversion"]
 
 _SPOKEN = ("speaker", "split_sentences")
 _PACED = (*_SPOKEN, "speed")
-_SAMPLED = ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty")
+_SAMPLED = ("temperature", "top_k", "top_p", "repetition_penalty")
 
 
 @dataclass(frozen=True, slots=True)

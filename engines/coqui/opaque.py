@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 DEVICES = ("cpu", "cuda", "mps")  # torch's own
-SAMPLED = ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty")
+SAMPLED = ("temperature", "top_k", "top_p", "repetition_penalty")
 # Settings of XTTS's that say how much of the clips is listened to: the library's name, and the
 # name in the configuration.
 LISTENING = {
