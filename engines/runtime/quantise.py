@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BLOCK = 32
 ACCURACY_LEVEL = 4  # what is multiplied with them is brought to 8 bits on the way
 LEAST_TABLE = 1 << 15  # values of a table that is worth it
+_FACTORS = ("alpha", "beta")  # of a Gemm
 LARGE = 64 << 20  # bytes of a model whose weights stand in a file of their own, which is mapped
 
 
@@ -38,6 +39,7 @@ def quantise_weights(
 
     logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.WARNING)
     _shorten_tables(model.graph)
+    _plain_products(model.graph)
     quantizer = MatMulNBitsQuantizer(
         model, bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=ACCURACY_LEVEL
     )
@@ -47,6 +49,33 @@ def quantise_weights(
     large = quantised.ByteSize() >= LARGE
     beside = f"{file.name}.data" if large else None
     onnx.save(quantised, file, save_as_external_data=large, location=beside)
+
+
+def _plain_products(graph: onnx.GraphProto) -> None:
+    """Products of a plain matrix with weights (Gemm) become MatMul, which alone gets fewer bits."""
+    from onnx import helper, numpy_helper
+
+    weights = {each.name: each for each in graph.initializer}
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        table = weights.get(node.input[1]) if node.op_type == "Gemm" else None
+        if table is None or given.get("transA") or {given.get(k, 1.0) for k in _FACTORS} != {1.0}:
+            graph.node.append(node)
+            continue
+        matrix, name, made = node.input[1], f"{node.name}_weights", node.output[0]
+        if given.get("transB"):
+            turned = np.ascontiguousarray(numpy_helper.to_array(table).T)
+            graph.initializer.append(numpy_helper.from_array(turned, name))
+            if sum(matrix in each.input for each in nodes) == 1:
+                graph.initializer.remove(table)
+            matrix = name
+        bias = node.input[2:]
+        product = f"{node.name}_product" if bias else made
+        graph.node.append(helper.make_node("MatMul", [node.input[0], matrix], [product], node.name))
+        if bias:
+            graph.node.append(helper.make_node("Add", [product, bias[0]], [made]))
 
 
 def _shorten_tables(graph: onnx.GraphProto) -> None:

@@ -11,15 +11,13 @@ import numpy as np
 
 from engines.memory import MemoryManager
 from engines.runtime.eager import EagerRuntime, module_of
-from engines.runtime.export import Row, row
+from engines.runtime.export import TOLERANCES, Row, row
 from engines.runtime.export_step import StepPrecision
 from engines.runtime.onnx_file import read_step
 from engines.runtime.ort import OrtRuntime
 from engines.runtime.step import NEW, StepStage
 
 STEPS = 3  # of a verification, after its prompt
-# As `export.TOLERANCES`; what has few bits is told apart from what is broken, no more.
-TOLERANCES: Mapping[StepPrecision, float] = {"fp32": 1e-4, "int8": 0.25, "int4": 0.75}
 
 
 def verify_step(

@@ -58,8 +58,10 @@ class SparkEngine:
         licence="Apache-2.0; weights CC BY-NC-SA 4.0",
         support=(
             Support("cuda", DTYPE, "untested"),
+            Support("cuda", "bfloat16", "untested", "Where `precision` asks."),
             Support("mps", DTYPE, "untested"),
             Support("cpu", DTYPE, "supported"),
+            Support("cpu", "bfloat16", "supported", "Where `precision` asks."),
             Support("xla", DTYPE, "supported", "Its graphs are compiled when it is loaded."),
             Support("onnx", DTYPE, "supported", "The release has to be converted once."),
             Support("onnx:cuda", DTYPE, "untested"),
@@ -140,7 +142,7 @@ class SparkEngine:
         notes = frontend.notes(text, utterance.language) + manner.notes(voice, controls)
         if notes:
             yield AudioChunk(_SILENCE, rate, notes=notes)
-        with self._lease(installed, "speaking", device, cancel) as bound:
+        with self._lease(installed, "speaking", device, cancel, controls.precision) as bound:
             desk = self._desk(installed, bound, controls, device, cancel)
             number, name = utterance.index + 1, f"{seed} sentence {utterance.index}"
             if voice.conditioning is not None:
@@ -198,7 +200,7 @@ class SparkEngine:
         return Desk(
             bound,
             self._context.memory,
-            self._key(installed, "speaking", device),
+            self._key(installed, "speaking", device, controls.precision),
             installed.config,
             Grammar(self._tokens_of(installed), speakers),
             Sampling(controls.temperature, controls.top_k, controls.top_p),
@@ -278,11 +280,16 @@ class SparkEngine:
         self._named("")
         raise AssertionError("a release without voices")
 
-    def _key(self, installed: Installed, task: Task, device: str) -> str:
-        return f"{installed.id} ({installed.version}) {task} on {device}"
+    def _key(self, installed: Installed, task: Task, device: str, dtype: str) -> str:
+        return f"{installed.id} ({installed.version}) {task} on {device} in {dtype}"
 
     def _lease(
-        self, installed: Installed, task: Task, device: str, cancel: CancelToken
+        self,
+        installed: Installed,
+        task: Task,
+        device: str,
+        cancel: CancelToken,
+        dtype: str = DTYPE,
     ) -> Lease[BoundStages]:
         def describe() -> Resident[BoundStages]:
             runtime = open_runtime(
@@ -290,7 +297,7 @@ class SparkEngine:
                 device,
                 buckets=loading.buckets(installed.config),
                 cache=self._context.cache_dir,
-                dtype=DTYPE,
+                dtype=dtype,
             )
             if device.startswith("onnx"):
                 nbytes = loading.onnx_bytes(installed, task)
@@ -303,5 +310,5 @@ class SparkEngine:
                 progress=lambda stage, graphs: log.info("%s: %d graphs", stage, graphs),
             )
 
-        key = self._key(installed, task, device)
+        key = self._key(installed, task, device, dtype)
         return self._context.memory.acquire(key, describe, cancel=cancel)

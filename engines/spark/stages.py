@@ -118,6 +118,7 @@ def speaking(codec: BiCodec, config: SparkConfig, *, masks: bool) -> list[MapSta
             Port("wav", "float32", (1, WAV)),
             padded,
             {WAV: Length(CODES, sizes.hop)},
+            exact=False,
         ),
     ]
 
@@ -143,11 +144,15 @@ def _stage(
     output: Port,
     padded: str = "",
     out_len: dict[str, Length] | None = None,
+    *,
+    exact: bool = True,
 ) -> MapStage:
     """
     Args:
         padded: the axis whose true length the module takes last.
+        exact: a rounded number might be another token, or is the work of a moment.
     """
     lengths = {"lengths": padded} if padded else {}
     ports = (Port("lengths", "int64", (1,)),) if padded else ()
-    return MapStage(name, module, (*inputs, *ports), (output,), out_len or {}, lengths)
+    sizes = out_len or {}
+    return MapStage(name, module, (*inputs, *ports), (output,), sizes, lengths, exact=exact)

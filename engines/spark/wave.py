@@ -23,7 +23,7 @@ class Unit(nn.Module):
         self.conv2 = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return x + self.conv2(self.snake2(self.conv1(self.snake1(masked(x, mask)))))
+        return self.conv2(self.snake2(self.conv1(self.snake1(masked(x, mask))))).add_(x)
 
 
 class Upsample(nn.Module):

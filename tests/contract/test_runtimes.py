@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engines.errors import BadCheckpoint, EngineFailure
 from engines.runtime import export
@@ -18,6 +19,7 @@ from engines.runtime.buckets import TooLong
 from engines.runtime.eager import EagerRuntime
 from engines.runtime.onnx_file import read_stage, stages_in
 from engines.runtime.ort import OrtRuntime
+from engines.runtime.quantise import quantise_file
 from engines.runtime.stage import Length, MapStage, Port
 from tests import toy_stages as toy
 from tests.stage_checks import largest_change_by_padding
@@ -381,3 +383,30 @@ def test_a_provider_whose_libraries_fail_is_refused(
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda file, *_, **__: real(file))
     with pytest.raises(UnsupportedRuntime, match=r"CUDAExecutionProvider.*do not load"):
         OrtRuntime("onnx:cuda").bind(read_stage(files / "decode.onnx"))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_plain_product_gets_fewer_bits_too(tmp_path: Path, bias: bool) -> None:
+    stage = MapStage(
+        "head",
+        Wrapped(torch.nn.Linear(64, 96, bias=bias)),
+        (Port("hidden", "float32", ("B", 64)),),
+        (Port("logits", "float32", ("B", 96)),),
+    )
+    file = export.export(stage, tmp_path)
+    size, draw = file.stat().st_size, np.random.default_rng(0)
+    hidden = draw.standard_normal((3, 64)).astype(np.float32)
+    exact = OrtRuntime().bind(read_stage(file))(hidden=hidden)["logits"]
+    quantise_file(file, 8)
+    made = OrtRuntime().bind(read_stage(file))(hidden=hidden)["logits"]
+    assert file.stat().st_size < 0.6 * size
+    assert 1e-5 < np.abs(made - exact).max() < 0.05 * np.abs(exact).max()
+
+
+class Wrapped(torch.nn.Module):
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner.eval()
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.inner(x),)

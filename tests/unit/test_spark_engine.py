@@ -382,3 +382,19 @@ def test_it_can_be_loaded_ahead(own, monkeypatch):
     own.warm_up("cpu", CancelToken())
     monkeypatch.setattr(loading, "load_codec", None)
     assert sound(chunks(own, own.voice("Tiny"))).size
+
+
+def test_bfloat16_speaks_on_the_cpu_and_is_refused_where_it_is_not_listed(engine):
+    made = chunks(engine, engine.voice("Tiny"), precision="bfloat16")
+    assert np.isfinite(sound(made)).all() and np.abs(sound(made)).max() > 0.01
+    with pytest.raises(UnsupportedRuntime, match="bfloat16"):
+        list(
+            engine.speak(
+                Utterance((Span("Hi", "Hi"),), "en"),
+                engine.voice("Tiny"),
+                engine.controls(precision="bfloat16"),
+                device="onnx",
+                seed=1,
+                cancel=CancelToken(),
+            )
+        )
