@@ -58,8 +58,9 @@ def main() -> int:
         bytes_of = {name: worker.ask("memory") for name, worker in workers.items()}
         for worker in workers.values():
             worker.close()
-    token = {name: statistics.median(each[1:]) for name, each in seconds.items()}
-    batch = statistics.median(batches[1:])
+    # the best of each side: what else the machine did can only have made it longer
+    token = {name: min(each[1:]) for name, each in seconds.items()}
+    batch = min(batches[1:])
     return report.publish(
         "spark_llm",
         "Spark-TTS' language model",
@@ -78,7 +79,7 @@ def _speeds(token: dict[str, float]) -> Iterator[report.Figure]:
         ratio = token["original"] / token[precision]
         detail = (
             f"{1 / token[precision]:.1f} and {1 / token['original']:.1f} tokens/s, {THREADS} "
-            f"threads, medians of {ROUNDS} rounds"
+            f"threads, the best of {ROUNDS} rounds"
         )
         what = f"tokens/s in ONNX {precision} / transformers' generate in fp32"
         yield report.Figure(what, ratio, goal, at_most=False, detail=detail)
@@ -92,11 +93,10 @@ def _against_sound(what: str, token: float) -> report.Figure:
 
 
 def _length(lengths: list[tuple[float, float]]) -> report.Figure:
-    ratio = statistics.median(long / short for short, long in lengths)
-    short, long = (statistics.median(each) for each in zip(*lengths, strict=True))
+    short, long = (min(each) for each in zip(*lengths, strict=True))
     detail = f"{long * 1e3:.1f} and {short * 1e3:.1f} ms in ONNX int4"
     what = f"a step after {LONG} tokens / after {SHORT}"
-    return report.Figure(what, ratio, 1.3, at_most=True, detail=detail)
+    return report.Figure(what, long / short, 1.3, at_most=True, detail=detail)
 
 
 def _memory(bytes_of: dict[str, int]) -> report.Figure:
