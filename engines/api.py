@@ -271,7 +271,10 @@ class EngineContext:
 
 class Engine(Protocol):
     """A speech engine. Its module imports no torch at the top; a model is loaded in `speak`,
-    through `context.memory`. Every method may be called from several threads at once."""
+    through `context.memory`. Every method may be called from several threads at once.
+
+    An engine whose voices do not all have all of its controls also has `controls_of(voice_id)`,
+    which gives the names of those that a voice has; the page shows these alone."""
 
     capability: ClassVar[Capability]
     controls: ClassVar[type[Controls]]

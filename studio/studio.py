@@ -116,6 +116,14 @@ class Studio:
     def controls(self, engine: str) -> type[Controls]:
         return registry.engine_class(engine).controls
 
+    def controls_of(self, engine: str, voice: str | None) -> frozenset[str] | None:
+        """Names of an engine's controls that a voice has; None where each voice has all."""
+        asked = getattr(self.engine(engine), "controls_of", None)
+        if asked is None or voice is None:
+            return None
+        starters = {each.id: each.voice for each in self.presets.voices if each.engine == engine}
+        return frozenset(asked(starters.get(voice, voice)))
+
     def engine(self, name: str) -> Engine:
         """The one instance of an engine, made when first asked for.
 

@@ -45,6 +45,19 @@ def build_groups(studio: Studio, chosen: str, voice: str) -> tuple[ControlGroup,
     )
 
 
+def changed(spec: ControlSpec, layers: Mapping[str, Any] | None, visible: bool | None) -> Any:
+    """What a handler returns for a control's widget.
+
+    Args:
+        layers: values that are set, the default holding for others; None leaves what is there.
+        visible: whether it is shown; None leaves that too.
+    """
+    value = gr.skip() if layers is None else layers.get(spec.name, spec.default)
+    if visible is None:
+        return value
+    return gr.update(visible=visible, **({} if layers is None else {"value": value}))
+
+
 def _build_group(
     studio: Studio, engine: str, chosen: bool, set_values: Mapping[str, Any]
 ) -> ControlGroup:

@@ -112,7 +112,7 @@ class Handlers:
             gr.Dropdown(choices=presets, value=choices.NO_PRESET),
             *(gr.Column(visible=group.engine == engine) for group in self._groups),
             *self._control_values(
-                engine, controls.layers(self._studio, engine, voice, choices.NO_PRESET)
+                engine, voice, controls.layers(self._studio, engine, voice, choices.NO_PRESET)
             ),
         )
 
@@ -132,7 +132,7 @@ class Handlers:
         """Outputs: language, voice, controls."""
         named = self._studio.presets.engine_preset(preset).voice if preset else None
         values = self._control_values(
-            engine, controls.layers(self._studio, engine, named or voice, preset)
+            engine, named or voice, controls.layers(self._studio, engine, named or voice, preset)
         )
         if named is None:
             return gr.skip(), gr.skip(), *values
@@ -170,7 +170,7 @@ class Handlers:
             str(request.seed),
             True,
             *columns,
-            *self._control_values(engine, request.controls),
+            *self._control_values(engine, voice, request.controls),
         )
 
     def _request(self, form: Sequence[Any], visitor: gr.Request) -> SpeechRequest:
@@ -181,26 +181,39 @@ class Handlers:
             voice=voice,
             language=choices.language_tag(self._studio.voices(engine), voice, language),
             device=None if device == choices.AUTO_DEVICE else device,
-            controls=self._given(engine, values),
+            controls=self._given(engine, voice, values),
             seed=whole(seed) if keep else None,  # type: ignore[arg-type]  # the studio checks it
             owner=owner_of(self._studio, visitor),
             door="page",
         )
 
-    def _given(self, engine: str, values: Sequence[Any]) -> dict[str, Any]:
-        """The chosen engine's controls among the values of all."""
+    def _given(self, engine: str, voice: str, values: Sequence[Any]) -> dict[str, Any]:
+        """The chosen engine's controls among the values of all: those that the voice has, since
+        others may keep what was set for another voice."""
         rest = iter(values)
-        return {
+        given = {
             group.engine: {spec.name: next(rest) for spec in group.specs} for group in self._groups
         }[engine]
+        has = self._studio.controls_of(engine, voice)
+        return {name: value for name, value in given.items() if has is None or name in has}
 
     def _control_values(
-        self, engine: str, layers: Mapping[str, Any], only: Container[str] | None = None
+        self,
+        engine: str,
+        voice: str | None,
+        layers: Mapping[str, Any],
+        only: Container[str] | None = None,
     ) -> list[Any]:
-        """A value for each widget of every engine; those of other engines stay as they are."""
+        """A value for each widget of every engine; those of other engines stay as they are, and
+        what a voice does not have is hidden."""
+        has = self._studio.controls_of(engine, voice)
         return [
-            layers.get(spec.name, spec.default)
-            if group.engine == engine and (only is None or spec.name in only)
+            controls.changed(
+                spec,
+                layers if only is None or spec.name in only else None,
+                None if has is None else spec.name in has,
+            )
+            if group.engine == engine
             else gr.skip()
             for group in self._groups
             for spec in group.specs
@@ -211,7 +224,7 @@ class Handlers:
         starters = [v for v in self._studio.presets.voices if v.engine == engine]
         names = {name for starter in starters for name in starter.controls}
         return self._control_values(
-            engine, controls.layers(self._studio, engine, voice, preset), names
+            engine, voice, controls.layers(self._studio, engine, voice, preset), names
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from threading import Lock
 from typing import ClassVar
@@ -102,6 +102,15 @@ class CoquiEngine:
                 param="voice",
             )
         return installed.voices[list(installed.speakers).index(speaker) if speaker else 0]
+
+    def controls_of(self, voice_id: str) -> Collection[str]:
+        """Names of the controls that a voice has: those of its model; for one that was made from a
+        clip, those of any model that can speak with it."""
+        name = voice_id.partition(".")[0]
+        for installed in self._shelf.models():
+            if installed.id == name:
+                return installed.controls
+        return {"model", *(name for each in self._cloners() for name in each.controls)}
 
     def speak(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -113,6 +113,11 @@ class SparkEngine:
             ("made",),
             sample_rate=rate,
         )
+
+    def controls_of(self, voice_id: str) -> Collection[str]:
+        """Names of the controls that a voice has: some are for voices that are made up, others for
+        those made from a clip."""
+        return manner.controls_of(voice_id)
 
     def speak(
         self,

@@ -19,6 +19,7 @@ from engines.spark.saying import Desk, Sentence
 
 STYLE: tuple[str, ...] = ("gender", "pitch", "speed")
 CLIP: tuple[str, ...] = ("transcript",)  # controls of one kind of voice
+CLONED = frozenset({*CLIP, "follow_clip", "release"})
 
 
 @dataclass(frozen=True)
@@ -80,3 +81,12 @@ def notes(voice: Voice, controls: SparkControls) -> tuple[str, ...]:
     idle = [name for name in names if getattr(controls, name) != fields[name].default]
     verb = "changes" if len(idle) == 1 else "change"
     return (f"{', '.join(idle)} {verb} nothing about a voice that is {kind}.",) if idle else ()
+
+
+def controls_of(voice_id: str) -> frozenset[str]:
+    """Names of the controls that change something about a voice."""
+    _, dot, part = voice_id.partition(".")
+    if not dot:
+        return frozenset(SparkControls.model_fields) - {*STYLE}
+    idle = CLONED | {*STYLE} if part.startswith(KEPT) else CLONED
+    return frozenset(SparkControls.model_fields) - idle

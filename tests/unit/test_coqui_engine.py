@@ -784,3 +784,13 @@ def test_pickles_of_names_that_are_no_names(tmp_path: Path) -> None:
     torch.save([1, 2], path)
     with pytest.raises(BadCheckpoint, match="no speakers"):
         speaker_names(path)
+
+
+def test_a_voice_has_the_controls_of_its_model(engine) -> None:
+    ids = {voice.id.partition(".")[0]: voice.id for voice in engine.voices()}
+    assert {"speed"} <= set(engine.controls_of(ids["vits"]))
+    assert not {"temperature", "quality"} & set(engine.controls_of(ids["vits"]))
+    assert {"temperature", "top_k", "speed"} <= set(engine.controls_of(ids["xtts"]))
+    of_a_clip = set(engine.controls_of("0123456789abcdef"))
+    assert {"model", "temperature", "speed"} <= of_a_clip
+    assert of_a_clip <= set(CoquiControls.model_fields)

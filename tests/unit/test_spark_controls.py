@@ -1,4 +1,4 @@
-"""Speed of Spark-TTS: five levels, and the numbers that other programs send instead."""
+"""Controls of Spark-TTS: which voice has which, and speeds that other programs send as numbers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from engines.controls import validate
 from engines.errors import BadControl
 from engines.spark.controls import LEVELS, SparkControls
+from engines.spark.manner import CLONED, STYLE, controls_of
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,16 @@ def test_a_level_stays(level: str) -> None:
 def test_what_is_neither_is_told(sent: object) -> None:
     with pytest.raises(BadControl, match="very_low, low, moderate, high, very_high"):
         validate(SparkControls, {"speed": sent})
+
+
+@pytest.mark.parametrize(
+    ("voice", "idle"),
+    [
+        ("Spark.female", CLONED),
+        ("Spark.v-AAEA", CLONED | {*STYLE}),
+        ("0123456789abcdef", {*STYLE}),
+    ],
+)
+def test_a_voice_has_the_controls_that_change_it(voice: str, idle: set[str]) -> None:
+    fields = set(SparkControls.model_fields)
+    assert controls_of(voice) == fields - idle and idle < fields

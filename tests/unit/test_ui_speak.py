@@ -311,6 +311,27 @@ def test_a_starter_voice_brings_its_controls_and_leaves_the_others(page) -> None
     assert by_name(page, page.handlers.choose_voice("tone", "sine", "")) == {"tone.frequency": 440}
 
 
+def test_what_a_voice_does_not_have_is_hidden_and_not_sent(page, studio, monkeypatch) -> None:
+    has = {"sine": {"frequency", "speed"}, "square": {"frequency"}}
+    engine = studio.engine("tone")
+    monkeypatch.setattr(engine, "controls_of", has.__getitem__, raising=False)
+
+    def visible(outputs) -> dict:
+        found = zip(page.names, outputs[-len(page.names) :], strict=True)
+        return {name: each["visible"] for name, each in found if name.startswith("tone.")}
+
+    chosen = page.handlers.choose_voice("tone", "square", "")
+    assert visible(chosen) == {"tone.frequency": True, "tone.speed": False}
+    for back in (
+        page.handlers.choose_voice("tone", "low", ""),  # the starter voice is a sine
+        page.handlers.choose_engine("tone"),
+        page.handlers.apply_preset("tone", "sine", "slow"),
+    ):
+        assert visible(back) == {"tone.frequency": True, "tone.speed": True}
+    set_before, _ = speak(page, voice="square", language="de", tone_speed=1e9)
+    assert set_before["state"] == view.DONE, set_before["alert"]
+
+
 def test_a_preset_sets_every_control_and_the_reset_takes_it_back(page) -> None:
     language, voice, *_ = outputs = page.handlers.apply_preset("tone", "low", "slow")
     assert by_name(page, outputs) == {"tone.frequency": 110, "tone.speed": 0.5}
