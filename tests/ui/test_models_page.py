@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.espnet_release import CONFIG, write_release
 from tests.fake_hub import Repo, fake_hub
 from tests.models_help import checkpoint, lay_out
 from tests.servers import server_process
@@ -15,17 +16,21 @@ LJ = "[data-model='espnet_vits/ljspeech_vits']"
 SPARK = "[data-model='spark/spark-tts-0.5b']"
 EXPERIMENT = "exp/tts_train_vits_raw_phn_tacotron_g2p_en_no_space"
 WEIGHTS = f"{EXPERIMENT}/train.total_count.ave_10best.pth"
-FILES = {
-    "meta.yaml": b"files: {}",
-    f"{EXPERIMENT}/config.yaml": b"tts: vits\n",
-    WEIGHTS: checkpoint(3_000_000),
-}
+BYTES = checkpoint(3_000_000)
 
 
 @pytest.fixture(scope="module")
-def hub():
+def hub(tmp_path_factory):
+    release = tmp_path_factory.mktemp("release")
+    write_release(release)
+    meta = (release / "meta.yaml").read_text("utf-8").replace("exp/tts_tiny", EXPERIMENT)
+    files = {
+        "meta.yaml": meta.encode(),
+        f"{EXPERIMENT}/config.yaml": (release / CONFIG).read_bytes(),
+        WEIGHTS: BYTES,
+    }
     with fake_hub() as hub:
-        hub.repos["espnet/kan-bayashi_ljspeech_vits"] = Repo(dict(FILES), hangs={WEIGHTS})
+        hub.repos["espnet/kan-bayashi_ljspeech_vits"] = Repo(files, hangs={WEIGHTS})
         yield hub
 
 
@@ -80,7 +85,7 @@ def test_a_model_comes_and_goes(open_models, own_server, hub) -> None:
     tab.click(f"{LJ} >> text=Resume")
     tab.wait_for_selector(f"{LJ} >> text=Installed")
     home = own_server.data_dir / "models/espnet_vits/ljspeech_vits"
-    assert (home / WEIGHTS).read_bytes() == FILES[WEIGHTS]
+    assert (home / WEIGHTS).read_bytes() == BYTES
     assert tab.inner_text(f"{LJ} code") == str(home)
     tab.click(f"{LJ} >> text=Delete")
     assert focused(page) == "Delete it"
