@@ -1,5 +1,5 @@
-"""Tables made from declarations: `python -m docs.generate`. In the README engines × devices, in
-docs/coqui.md the models that the coqui-tts library lists."""
+"""Tables made from what stands elsewhere: `python -m docs.generate`. In the README engines ×
+devices and what the benchmarks of models measured; in docs/coqui.md the models that the library lists."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ COQUI = README.parent / "docs" / "coqui.md"
 COQUI_BEGIN = "<!-- coqui: made by `python -m docs.generate` -->"
 COQUI_END = "<!-- coqui: end -->"
 BEGIN, END = "<!-- engines: made by `python -m docs.generate` -->", "<!-- engines: end -->"
+SPEED_BEGIN = "<!-- speed: made by `python -m docs.generate` -->"
+SPEED_END = "<!-- speed: end -->"
+RESULTS = README.parent / "bench" / "results"
+MEASURED = ("vits", "spark_llm", "spark_codec", "xtts")  # of bench/results, in this order
 DEVICES = {
     "cpu": "CPU",
     "cuda": "NVIDIA (cuda)",
@@ -58,9 +62,25 @@ def coqui_table() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def speed_table() -> str:
+    """Every ratio that the benchmarks of models measured, without the figures behind it."""
+    rows = [["model", "what is compared", "ratio", "goal", "reached"], ["---"] * 5]
+    for name in MEASURED:
+        text = (RESULTS / f"{name}.md").read_text("utf-8")
+        title = text.partition("\n")[0].removeprefix("# ")
+        table = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:2] == "| "]
+        rows += [[title, *row[:3], row[3].lower()] for row in table[1:]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def with_table(readme: str) -> str:
-    """The text of a README with the table between the markers made anew."""
+    """The text of a README with the table of engines made anew."""
     return _between(readme, BEGIN, engine_table(), END)
+
+
+def with_speed(readme: str) -> str:
+    """The text of a README with the table of benchmarks made anew."""
+    return _between(readme, SPEED_BEGIN, speed_table(), SPEED_END)
 
 
 def with_models(text: str) -> str:
@@ -75,5 +95,5 @@ def _between(text: str, begin: str, table: str, end: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text("utf-8")), "utf-8")
+    README.write_text(with_speed(with_table(README.read_text("utf-8"))), "utf-8")
     COQUI.write_text(with_models(COQUI.read_text("utf-8")), "utf-8")

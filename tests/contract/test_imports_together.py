@@ -17,6 +17,7 @@ from tests.contract.test_lock import ROOT, applies, default_environment, entries
 MODULES = {  # where the two names differ
     "audioop-lts": "audioop",
     "coqui-tts": "TTS",
+    "coqui-tts-trainer": "trainer",
     "Resemblyzer": "resemblyzer",
     "text-unidecode": "text_unidecode",
     "pyyaml": "yaml",

@@ -101,6 +101,14 @@ def test_the_table_of_engines_is_that_of_the_declarations() -> None:
     assert generate.with_table(README) == README
 
 
+def test_the_table_of_benchmarks_is_that_of_their_results() -> None:
+    table = generate.speed_table()
+    for name in generate.MEASURED:
+        [title, *_] = (ROOT / "bench" / "results" / f"{name}.md").read_text("utf-8").splitlines()
+        assert f"| {title.removeprefix('# ')} | " in table
+    assert generate.with_speed(README) == README, "run `python -m docs.generate`"
+
+
 def test_the_list_of_coquis_models_is_the_librarys() -> None:
     text = generate.COQUI.read_text("utf-8")
     assert "tts_models/multilingual/multi-dataset/xtts_v2" in text
