@@ -1,5 +1,8 @@
-"""Tables made from what stands elsewhere: `python -m docs.generate`. In the README engines ×
-devices and what the benchmarks of models measured; in docs/coqui.md the models that the library lists."""
+"""Tables made from what stands elsewhere: `python -m docs.generate`.
+
+In the README engines × devices and what the benchmarks of models measured; in docs/coqui.md the
+models that the coqui-tts library lists.
+"""
 
 from __future__ import annotations
 
