@@ -180,12 +180,15 @@ class AudioChunk:
         sample_rate: Hz.
         words: words that end in this chunk, times counted from the start of the utterance.
         notes: what a user should know but what stops nothing, such as signs left unspoken.
+        made_voice: id by which the voice can be asked for again, where the engine made it up for
+            this text; the notes of the chunk say so in words.
     """
 
     samples: np.ndarray
     sample_rate: int
     words: tuple[WordTime, ...] = ()
     notes: tuple[str, ...] = ()
+    made_voice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from server.context import ServerContext, context_of
 from server.errors import ModelNotFound
 from server.owner import owner_of
 from studio.offered import offered, speaks
+from studio.presets import STARTER
 
 router = APIRouter(tags=["catalogue"])
 
@@ -145,13 +146,14 @@ def _voices(context: ServerContext, owner: str, engine: str | None) -> tuple[Voi
     """The voices on offer, and after the ready-made ones their other names, which clients pick
     from this list or were set up with: OpenAI's."""
     voices = offered(context.studio, owner, engine)
-    starters = [voice for voice in context.studio.presets.voices if engine in (None, voice.engine)]
+    ready_made = [voice.id for voice in voices if STARTER in voice.tags]
     named = [
         replace(voice.as_voice(), id=alias, name=f"{voice.name} ({alias})", tags=("alias",))
-        for voice in starters
+        for voice in context.studio.presets.voices
+        if voice.id in ready_made
         for alias in voice.aliases
     ]
-    return (*voices[: len(starters)], *named, *voices[len(starters) :])
+    return (*voices[: len(ready_made)], *named, *voices[len(ready_made) :])
 
 
 def _holds(voice: Voice, words: str) -> bool:

@@ -72,9 +72,14 @@ class SentenceDone:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that a user should know but that stops nothing, such as signs left unspoken."""
+    """Something that a user should know but that stops nothing, such as signs left unspoken.
+
+    Attributes:
+        voice: id of the voice that the engine made up, where the message tells of one; else "".
+    """
 
     message: str
+    voice: str = ""
 
 
 Event = SentenceStarted | Sound | SentenceDone | Note

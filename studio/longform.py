@@ -87,7 +87,7 @@ def _utterance_sound(
                 # once, however many sentences it concerns
                 if note not in told and len(told) < NOTES_SHOWN:
                     told.add(note)
-                    job.emit(Note(note))
+                    job.emit(Note(note, chunk.made_voice))
             yield master.push(chunk)
 
 

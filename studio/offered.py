@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engines.api import Voice
 from engines.errors import StorageError
+from studio.presets import STARTER
 
 if TYPE_CHECKING:
     from studio.studio import Studio
@@ -28,7 +29,7 @@ def offered(studio: Studio, owner: str, engine: str | None = None) -> tuple[Voic
         UnknownEngine: there is no such engine.
     """
     voices = studio.voices(engine)
-    ready_made = sum(engine in (None, voice.engine) for voice in studio.presets.voices)
+    ready_made = sum(STARTER in voice.tags for voice in voices)
     stored = tuple(_stored(studio, owner, engine))
     return (*voices[:ready_made], *stored, *voices[ready_made:])
 

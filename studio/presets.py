@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from engines import registry
 from engines.api import Voice
 from engines.controls import validate
 from engines.errors import BadControl, BadPreset, UnknownEngine, UnknownPreset, UnknownVoice
+from studio.settings import PRESETS_DIR
 
 SCHEMA_FILE = "schema.json"
+STARTER = "starter"  # tag of every starter voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class StarterVoice:
             engine=self.engine,
             languages=(self.language,),
             gender=self.gender,  # type: ignore[arg-type]  # the schema allows these values only
-            tags=("starter", *self.tags),
+            tags=(STARTER, *self.tags),
         )
 
 
@@ -110,16 +112,46 @@ def load(folder: Path) -> Presets:
     if not folder.is_dir():
         return Presets()
     schema = _parse(folder / SCHEMA_FILE)
-    seen: dict[str, Path] = {}
+    seen: dict[str, str] = {}
     engines = [_checked(file, schema, "engine", seen) for file in _files(folder / "engines")]
     voices = [_checked(file, schema, "voice", seen) for file in _files(folder / "voices")]
-    for values in voices:
-        for name in ("tags", "aliases"):
-            values[name] = tuple(values.get(name, ()))
     return Presets(
         engines=tuple(EnginePreset(**values) for values in engines),
-        voices=tuple(StarterVoice(**values) for values in voices),
+        voices=tuple(_starter(values) for values in voices),
     )
+
+
+def load_own(
+    folder: Path, shipped: Presets
+) -> tuple[dict[Path, StarterVoice], tuple[BadPreset, ...]]:
+    """Starter voices of the user's own, `folder/*.json`, by file; and why others are left out.
+
+    Args:
+        shipped: those that come with the program, whose ids are taken.
+    """
+    seen = dict.fromkeys(_ids_of(shipped), "the presets of the program")
+    voices: dict[Path, StarterVoice] = {}
+    faults = []
+    files = _files(folder)
+    schema = _parse(PRESETS_DIR / SCHEMA_FILE) if files else {}
+    for file in files:
+        try:
+            voices[file] = _starter(_checked(file, schema, "voice", seen))
+        except BadPreset as error:
+            told = f"Starter voices follow {PRESETS_DIR / SCHEMA_FILE}; this one is left out."
+            faults.append(BadPreset(error.given, told, error.todo))
+    return voices, tuple(faults)
+
+
+def _ids_of(presets: Presets) -> Iterator[str]:
+    yield from (preset.id for preset in presets.engines)
+    for voice in presets.voices:
+        yield from (voice.id, *voice.aliases)
+
+
+def _starter(values: Mapping[str, Any]) -> StarterVoice:
+    lists = {name: tuple(values.get(name, ())) for name in ("tags", "aliases")}
+    return StarterVoice(**{**values, **lists})
 
 
 def _files(folder: Path) -> list[Path]:
@@ -138,11 +170,13 @@ def _parse(file: Path) -> Any:
         return json.loads(_read(file))
     except json.JSONDecodeError as error:
         raise _broken(file, error.lineno, f"is no JSON: {error.msg}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise _broken(file, 1, f"is no JSON: {error}") from None
     except RecursionError:
         raise _broken(file, 1, "is nested too deeply") from None
 
 
-def _checked(file: Path, schema: Any, kind: str, seen: dict[str, Path]) -> dict[str, Any]:
+def _checked(file: Path, schema: Any, kind: str, seen: dict[str, str]) -> dict[str, Any]:
     import jsonschema
 
     values = _parse(file)
@@ -152,11 +186,15 @@ def _checked(file: Path, schema: Any, kind: str, seen: dict[str, Path]) -> dict[
         where = ".".join(str(part) for part in error.absolute_path) or "the file"
         line = _line(file, error.absolute_path)
         raise _broken(file, line, f"{where}: {error.message:.300}")
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _broken(file, 1, "an escape in it is half a character") from None
     _check_engine(file, values)
     for name in (values["id"], *values.get("aliases", ())):
         if name in seen:
             raise _broken(file, _line(file, ["id"]), f"the id {name!r} stands in {seen[name]} too")
-        seen[name] = file
+        seen[name] = str(file)
     return dict(values)
 
 

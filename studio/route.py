@@ -32,7 +32,7 @@ class Router:
     """Turns requests into plans; knows presets and settings, loads engines through `engine`."""
 
     settings: Settings
-    presets: Presets
+    presets: Callable[[], Presets]
     engine: Callable[[str], Engine]
     cloning: Cloning
 
@@ -43,10 +43,11 @@ class Router:
             InvalidRequest: a value at fault, named in `param`.
         """
         text, notes = self._text(request.text)
-        preset = self.presets.engine_preset(request.preset) if request.preset else None
+        presets = self.presets()
+        preset = presets.engine_preset(request.preset) if request.preset else None
         if request.engine is not None:
             self.engine(request.engine)  # or its voice would be blamed for being another engine's
-        starter = self.presets.starter_voice(request.voice, request.engine)
+        starter = presets.starter_voice(request.voice, request.engine)
         profile = None if starter else self.cloning.profile(request.owner, request.voice)
         name = request.engine or (starter and starter.engine) or (preset and preset.engine)
         if name is None and profile:
@@ -59,7 +60,7 @@ class Router:
         if profile:
             voice = self.cloning.voice(capability, profile)
         else:
-            voice = _voice(engine, voice_id, request.language)
+            voice = engine_voice(engine, voice_id, request.language)
         values: dict[str, object] = {}
         for layer in (preset, starter):
             if layer and layer.engine == capability.name:
@@ -152,8 +153,13 @@ def checked_seed(seed: object) -> int:
     return seed
 
 
-def _voice(engine: Engine, voice_id: str | None, language: str | None) -> Voice:
-    """The voice asked for; without one, the first that speaks the language."""
+def engine_voice(engine: Engine, voice_id: str | None, language: str | None) -> Voice:
+    """The voice asked for; without one, the first that speaks the language.
+
+    Raises:
+        UnknownVoice: the engine has none of that id, or none at all.
+        UnknownLanguage: it does not speak that language.
+    """
     voices = engine.voices()
     if voice_id is not None:
         voice = engine.voice(voice_id)

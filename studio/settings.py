@@ -91,6 +91,11 @@ class Settings:
         return self.data_dir / "history"
 
     @property
+    def own_presets_dir(self) -> Path:
+        """Presets of the user's own, beside those that come with the program."""
+        return self.data_dir / "presets"
+
+    @property
     def lexicon_dir(self) -> Path:
         return self.data_dir / "lexicon"
 

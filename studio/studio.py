@@ -42,6 +42,7 @@ from studio.counters import Counters
 from studio.delivery import DeliverySettings
 from studio.history import History, kept
 from studio.jobs import Job, JobState, Note, Plan
+from studio.kept import KeptVoices
 from studio.route import Router
 from studio.settings import Settings
 
@@ -75,7 +76,8 @@ class Studio:
             devices.resolve(settings.device, (default_device.runtime,))
         settings.make_folders()
         _begin_lexicon(settings.lexicon_dir)
-        self.presets = presets.load(settings.presets_dir)
+        self.shipped = presets.load(settings.presets_dir)
+        self.kept = KeptVoices(settings.own_presets_dir / "voices", self.shipped)
         self.lexicon = Lexicon.load(settings.lexicon_dir)
         self.memory = MemoryManager(budget=settings.memory_budget, idle_ttl=settings.idle_ttl)
         self.counters = Counters()
@@ -90,7 +92,7 @@ class Studio:
         self._library: VoiceLibrary | None = None
         self._shelf: ModelShelf | None = None
         self._cloning = Cloning(lambda: self.voices_library, self.cloners)
-        self._router = Router(settings, self.presets, self.engine, self._cloning)
+        self._router = Router(settings, lambda: self.presets, self.engine, self._cloning)
         self._conversion = Conversions(
             settings, lambda: self.voices_library, self.capabilities, self.engine
         )
@@ -136,15 +138,19 @@ class Studio:
                 self._engines[name] = registry.engine_class(name)(context)
             return self._engines[name]
 
+    @property
+    def presets(self) -> presets.Presets:
+        """Those that come with the program, and after its voices those that were kept."""
+        voices = (*self.shipped.voices, *self.kept.voices())
+        return presets.Presets(self.shipped.engines, voices)
+
     def voices(self, engine: str | None = None) -> tuple[Voice, ...]:
-        """Starter voices, then every engine's own, the default first."""
-        starters = [
-            voice.as_voice()
-            for voice in self.presets.voices
-            if engine is None or voice.engine == engine
-        ]
+        """Starter voices of engines that can speak now, then every engine's own, the default
+        first."""
         named = registry.names() if engine is None else (engine,)
-        return (*starters, *(voice for name in named for voice in self.engine(name).voices()))
+        own = {name: self.engine(name).voices() for name in named}
+        starters = [voice.as_voice() for voice in self.presets.voices if own.get(voice.engine)]
+        return (*starters, *(voice for voices in own.values() for voice in voices))
 
     # what is kept
 

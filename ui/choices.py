@@ -58,10 +58,13 @@ def voices(voices: Sequence[Voice], language: str | None) -> Choices:
         if not voice.languages or any(_primary(tag) == language for tag in voice.languages)
     ]
     several = len({voice.gender for voice in found}) > 1
-    return [
-        (f"{voice.name} · {voice.gender}" if several and voice.gender else voice.name, voice.id)
-        for voice in found
-    ]
+    return [(_label(voice, with_gender=several), voice.id) for voice in found]
+
+
+def _label(voice: Voice, *, with_gender: bool) -> str:
+    if not with_gender or not voice.gender or voice.name.endswith(f" {voice.gender}"):
+        return voice.name
+    return f"{voice.name} · {voice.gender}"
 
 
 def language_tag(voices: Iterable[Voice], voice_id: str, language: str) -> str | None:

@@ -155,10 +155,10 @@ class SparkEngine:
             else:
                 who = self._somebody(installed, voice, controls, desk, seed)
                 asked = manner.made_up(desk, text, who, name, number)
-                if number == 1:
-                    kept = f"{installed.id}.{who.kept()}"
+                kept = f"{installed.id}.{who.kept()}"
+                if number == 1 and voice.id != kept:
                     told = f"This voice can be had again as {kept}."
-                    yield AudioChunk(_SILENCE, rate, notes=() if voice.id == kept else (told,))
+                    yield AudioChunk(_SILENCE, rate, notes=(told,), made_voice=kept)
             for note in asked.notes:
                 yield AudioChunk(_SILENCE, rate, notes=(note,))
             yield from say(desk, asked.sentence)

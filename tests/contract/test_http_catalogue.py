@@ -30,7 +30,7 @@ def settings(tmp_path) -> Settings:
 @pytest.fixture
 def studio(tone, settings) -> Studio:
     studio = Studio(settings)
-    studio.presets = Presets(
+    studio.shipped = Presets(
         engines=(EnginePreset("low", "Low", "A low tone.", "tone", controls={"frequency": 90}),),
         voices=(
             StarterVoice("jürgen", "Jürgen", "", "tone", "square", "de-AT", "male", tags=("warm",)),

@@ -239,7 +239,7 @@ def router(studio) -> Router:
         engines=(preset(controls={"frequency": 100, "speed": 2}),),
         voices=(starter(controls={"frequency": 200}, aliases=("alloy",)),),
     )
-    return Router(studio.settings, presets, studio.engine, studio._cloning)
+    return Router(studio.settings, lambda: presets, studio.engine, studio._cloning)
 
 
 def test_defaults_are_filled_in(router) -> None:

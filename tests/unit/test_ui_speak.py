@@ -51,7 +51,7 @@ def studio(tone, tmp_path, monkeypatch):
     studio = Studio(
         Settings(data_dir=tmp_path, presets_dir=tmp_path / "none", max_chars=10_000, workers=1)
     )
-    studio.presets = Presets(
+    studio.shipped = Presets(
         engines=(
             EnginePreset("slow", "Slow", "", "tone", None, {"speed": 0.5}),
             EnginePreset("german", "German", "", "tone", "square", {"speed": 2.0}),
