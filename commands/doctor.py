@@ -168,11 +168,17 @@ def folders(settings: Settings) -> Iterator[Finding]:
 def user_files(settings: Settings) -> Iterator[Finding]:
     from engines.text import Lexicon
     from studio import presets
+    from studio.kept import KeptVoices
 
     Lexicon.load(settings.lexicon_dir)
     yield Finding("good", f"Lexicon in {settings.lexicon_dir}")
     loaded = presets.load(settings.presets_dir)
     yield Finding("good", f"{len(loaded.engines)} presets, {len(loaded.voices)} starter voices")
+    kept = KeptVoices(settings.own_presets_dir / "voices", loaded)
+    for fault in kept.faults():
+        yield Finding("odd", fault.given, f"{fault.allowed} {fault.todo}")
+    if voices := kept.voices():
+        yield Finding("good", f"Voices of your own: {', '.join(voice.name for voice in voices)}")
 
 
 def speech(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`voices`: what can speak, and which controls and presets there are."""
+"""`voices`: what can speak, which controls and presets there are, and what is kept by name."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ SHOWN = ("id", "name", "engine", "languages", "gender", "tags", "sample_rate")  
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "voices",
-        help="list voices, controls and presets",
-        description="List the voices; with --controls or --presets list those instead.",
+        help="list voices, controls and presets; keep a voice under a name",
+        description="List the voices; with --controls or --presets list those instead. An action "
+        "keeps a voice that an engine made up under a name, or lets it go.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("--engine", metavar="NAME", help="of this engine only")
@@ -35,6 +36,23 @@ def add(commands: argparse._SubParsersAction) -> None:
     what.add_argument("--presets", action="store_true", help="list the engine presets")
     parser.add_argument("--json", action="store_true", help="print JSON")
     flags.add_folders(parser, suppress=True)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", parser_class=flags.Parser)
+    keep = actions.add_parser("keep", help="keep a voice of an engine under a name")
+    keep.set_defaults(run=_keep)
+    keep.add_argument("id", metavar="ID", help="as a note tells of it, or as listed")
+    keep.add_argument("name", metavar="NAME", help="what it is to be called")
+    keep.add_argument("--engine", metavar="NAME", default=argparse.SUPPRESS, help="whose it is")
+    keep.add_argument(
+        "--language",
+        metavar="TAG",
+        default=argparse.SUPPRESS,
+        help="under which it is listed (default: its first)",
+    )
+    forget = actions.add_parser("forget", help="let go of a voice that is kept under a name")
+    forget.set_defaults(run=_forget)
+    forget.add_argument("name", metavar="NAME", help="its name or its id")
+    for action in (keep, forget):
+        flags.add_folders(action, suppress=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,6 +70,27 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     elif rows:
         print(console.columns(list(rows[0]), [[_cell(v) for v in row.values()] for row in rows]))
+    return 0
+
+
+def _keep(arguments: argparse.Namespace) -> int:
+    from studio import kept
+    from studio.studio import Studio
+
+    asked = {"engine": arguments.engine, "language": arguments.language}
+    with closing(Studio(flags.settings(arguments))) as studio:
+        voice = kept.keep(studio, arguments.name, arguments.id, **asked)
+    print(f"{voice.name} is kept: speak with `say --voice {voice.id}`.")
+    return 0
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    from studio import kept
+    from studio.studio import Studio
+
+    with closing(Studio(flags.settings(arguments))) as studio:
+        voice = kept.forget(studio, arguments.name)
+    print(f"{voice.name} is no longer kept.")
     return 0
 
 

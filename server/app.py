@@ -15,6 +15,7 @@ from server import (
     errors,
     health,
     history_api,
+    kept_api,
     metrics,
     models_api,
     speech,
@@ -64,6 +65,7 @@ def create_app(studio: Studio, *, title: str = TITLE, rules: Rules | None = None
     for router in (speech.router, catalogue.router, history_api.router, health.router):
         app.include_router(router)
     app.include_router(models_api.router)
+    app.include_router(kept_api.router)  # or `kept` would be the id of a voice
     app.include_router(voices_api.router)
     app.include_router(conversion.router)
     xtts.install(app)

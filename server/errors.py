@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from engines import errors
 from engines.errors import InvalidRequest, VivavoceError
 from studio.history import NoSound, TakeUnfinished, UnknownTake
-from studio.models.errors import BadCatalogue, DownloadFailed, Offline
+from studio.models.errors import BadCatalogue, DownloadFailed, NotAllowedHere, Offline
 
 log = logging.getLogger("vivavoce.server")
 
@@ -134,6 +134,7 @@ STATUS: dict[type[VivavoceError], int] = {
     InvalidRequest: 400,
     NotLoggedIn: 401,
     Refusal: 403,
+    NotAllowedHere: 403,
     ClosedDoor: 404,
     WrongHost: 421,
     TooMany: 429,

@@ -135,6 +135,21 @@ class CloningEngine(ToneEngine):
         yield from super().speak(utterance, voice, controls, **how)
 
 
+class MakingEngine(ToneEngine):
+    """Tells that "sine" is made up for the text, and can be had again as "sine.v-1"."""
+
+    def voice(self, voice_id: str) -> Voice:
+        if voice_id == "sine.v-1":
+            return replace(self.voices()[0], id=voice_id)
+        return super().voice(voice_id)
+
+    def speak(self, utterance: Utterance, voice: Voice, controls: ToneControls, **how: Any):
+        if voice.id == "sine" and utterance.index == 0:
+            told = ("This voice can be had again as sine.v-1.",)
+            yield AudioChunk(np.zeros(0, np.float32), RATE, notes=told, made_voice="sine.v-1")
+        yield from super().speak(utterance, voice, controls, **how)
+
+
 class ConvertingEngine(ToneEngine):
     """Says a clip as a tone in the pitch of the target, as long as the clip, in two chunks."""
 

@@ -12,11 +12,13 @@ from typing import Any
 
 from engines.api import SpeechRequest
 from engines.errors import Cancelled, InvalidRequest, VivavoceError
-from studio.jobs import Job, JobState
+from studio.jobs import Job, JobState, Plan
+from studio.kept import keep
+from studio.presets import StarterVoice
 from studio.studio import Studio
 from studio.take import Take, remove_old
 from ui import seeds, view
-from ui.recording import Recording, Retake, made_with
+from ui.recording import Recording, Retake, Told, made_with
 from ui.view import View
 
 VIEW_EVERY = 0.2  # seconds between two looks at a job
@@ -34,6 +36,7 @@ class Desk:
         self._new_take = new_take
         self._job: Job | None = None
         self._said: dict[str, Any] = {}  # of the take; stands until something else is said
+        self._made: tuple[str, str, str] | None = None  # a voice's engine, id and language
 
     def speak(self, request: SpeechRequest) -> Iterator[View]:
         """Speak a text into a new take, which replaces the old one once it sounds; views of it.
@@ -44,13 +47,14 @@ class Desk:
         job = self._submit(request)
         fixed = seeds.why_fixed(self._studio, job.plan)
         take = self._new_take(job.sample_rate, made_with(job.plan))
-        for shown in self._follow(job, Recording(take, job)):
+        recording = Recording(take, job)
+        for shown in self._follow(job, recording):
             if take.frames and self.take is not take:
                 self.put_away()
                 self.take = take
             elif shown.state == view.STOPPED and not take.frames:
                 shown = self.now(state=view.STOPPED, status="Stopped before the first sound.")
-            yield self._say(shown, job.plan.seed, fixed)
+            yield self._say(shown, job.plan, fixed, recording.told)
 
     def speak_again(self, number: int, request: SpeechRequest) -> Iterator[View]:
         """Make one sentence of the take again, by a request that holds its text.
@@ -63,8 +67,26 @@ class Desk:
         fixed = seeds.why_fixed(self._studio, plan)
         _check_change(take, number, plan.sample_rate, made_with(plan), fixed)
         job = self._submit(dataclasses.replace(request, seed=plan.seed))
-        for shown in self._follow(job, Retake(take, number, job)):
-            yield self._say(shown, plan.seed, fixed)
+        retake = Retake(take, number, job)
+        for shown in self._follow(job, retake):
+            yield self._say(shown, plan, fixed, retake.told)
+
+    def keep(self, name: str) -> StarterVoice:
+        """Keep the voice that was made up under a name.
+
+        Raises:
+            InvalidRequest: there is none, or the name does not do.
+            StorageError: it could not be written.
+        """
+        if self._made is None:
+            raise InvalidRequest(
+                "There is no voice to keep.", "", "Speak with a voice that is made up first."
+            )
+        engine, voice, language = self._made
+        kept = keep(self._studio, name, voice, engine=engine, language=language)
+        self._made = None
+        self._said["made"] = ""
+        return kept
 
     def taken(self) -> Take:
         """
@@ -103,9 +125,16 @@ class Desk:
         """The seed that was used last."""
         return self._said.get("seed")
 
-    def _say(self, shown: View, seed: int, fixed: str) -> View:
-        self._said = {"status": shown.status, "seed": seed, "fixed": fixed}
-        return dataclasses.replace(shown, seed=seed, fixed=fixed)
+    def _say(self, shown: View, plan: Plan, fixed: str, told: Told) -> View:
+        notes, made = shown.notes, told.made.voice if told.made else ""
+        kept = [one.voice for one in self._studio.kept.voices() if one.engine == plan.engine]
+        if told.made and self._studio.settings.shared:  # where nothing is kept its id has to do
+            notes, made = (*notes, told.made.message), ""
+        elif made in kept:
+            made = ""
+        self._made = (plan.engine, made, plan.language) if made else None
+        self._said = {"status": shown.status, "seed": plan.seed, "fixed": fixed, "made": made}
+        return dataclasses.replace(shown, notes=notes, seed=plan.seed, fixed=fixed, made=made)
 
     def _submit(self, request: SpeechRequest) -> Job:
         job = self._studio.submit(request)
@@ -128,7 +157,7 @@ class Desk:
         except Cancelled:
             yield recording.stop()
         except VivavoceError as error:
-            yield self.now(state=view.FAILED, alert=view.alert(error), notes=recording.notes)
+            yield self.now(state=view.FAILED, alert=view.alert(error), notes=recording.told.notes)
         finally:
             if not job.state.ended:
                 job.cancel()

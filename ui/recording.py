@@ -34,12 +34,31 @@ def made_with(plan: Plan) -> dict[str, Any]:
     }
 
 
+class Told:
+    """What a job's notes say.
+
+    Attributes:
+        notes: those for a person to read.
+        made: the one that tells of a voice that was made up.
+    """
+
+    def __init__(self) -> None:
+        self.notes: tuple[str, ...] = ()
+        self.made: Note | None = None
+
+    def take_in(self, note: Note) -> None:
+        if note.voice:
+            self.made = note
+        else:
+            self.notes = (*self.notes, note.message)
+
+
 class Recording:
     """Puts what a job makes into a new take."""
 
     def __init__(self, take: Take, job: Job) -> None:
         self.take = take
-        self.notes: tuple[str, ...] = ()
+        self.told = Told()
         self._job = job
         self._reached = 0  # characters of the text before the sentence in work
 
@@ -61,7 +80,7 @@ class Recording:
         elif isinstance(event, SentenceDone) and event.timing.text.strip():
             self.take.add_sentence(event.timing)
         elif isinstance(event, Note):
-            self.notes = (*self.notes, event.message)
+            self.told.take_in(event)
         return False
 
     def waiting(self, status: str) -> View:
@@ -73,7 +92,7 @@ class Recording:
             state=view.SPEAKING,
             progress=self._job.progress,
             status=view.speaking_status(self._job, len(self.take), self._reached, seconds_at_work),
-            notes=self.notes,
+            notes=self.told.notes,
         )
 
     def finish(self, seconds_at_work: float) -> View:
@@ -82,13 +101,13 @@ class Recording:
             state=view.DONE,
             progress=1.0,
             status=view.ended_status(self._job, self.take, seconds_at_work),
-            notes=self.notes,
+            notes=self.told.notes,
         )
 
     def stop(self) -> View:
         """What is there when the job was cancelled: what was made stays."""
         status = view.ended_status(self._job, self.take, 0.0)
-        return view.of_take(self.take, state=view.STOPPED, status=status, notes=self.notes)
+        return view.of_take(self.take, state=view.STOPPED, status=status, notes=self.told.notes)
 
 
 class Retake:
@@ -96,7 +115,7 @@ class Retake:
 
     def __init__(self, take: Take, number: int, job: Job) -> None:
         self.take = take
-        self.notes: tuple[str, ...] = ()
+        self.told = Told()
         self._number = number
         self._job = job
         self._sound: list[np.ndarray] = []
@@ -108,7 +127,7 @@ class Retake:
         elif isinstance(event, SentenceDone):
             self._timings.append(event.timing)
         elif isinstance(event, Note):
-            self.notes = (*self.notes, event.message)
+            self.told.take_in(event)
         return False
 
     def waiting(self, status: str) -> View:
@@ -139,7 +158,7 @@ class Retake:
         self.take.replace(self._number, samples, words, made_with(self._job.plan))
         status = f"Sentence {self._number + 1} made again in {view.duration(seconds_at_work)}"
         return view.of_take(
-            self.take, state=view.DONE, progress=1.0, status=status, notes=self.notes
+            self.take, state=view.DONE, progress=1.0, status=status, notes=self.told.notes
         )
 
     def stop(self) -> View:

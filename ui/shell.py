@@ -43,8 +43,8 @@ def build(studio: Studio) -> gr.Blocks:
             elem_id="vv-header",
         )
         with gr.Tabs(elem_id="vv-tabs") as tabs:
-            with gr.Tab("Speak", id="speak"):
-                form = speak.build(studio, desks)
+            with gr.Tab("Speak", id="speak") as speak_tab:
+                form = speak.build(studio, desks, speak_tab)
             with gr.Tab("Voices", id="voices") as voices_tab:
                 voices.build(studio, blocks, voices_tab)
             with gr.Tab("History", id="history") as history_tab:

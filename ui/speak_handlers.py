@@ -10,6 +10,7 @@ import gradio as gr
 from engines.api import SpeechRequest
 from engines.errors import InvalidRequest, VivavoceError
 from studio.studio import Studio
+from ui import asked as asked_for
 from ui import choices, controls, export, view
 from ui.controls import ControlGroup
 from ui.desk import Desk, Desks
@@ -76,6 +77,25 @@ class Handlers:
             return desk.now(state=view.FAILED, alert=view.alert(error)).as_json(), None
         return gr.skip(), str(path)
 
+    def keep(self, visitor: gr.Request, event: gr.EventData, engine: str, preset: str) -> Outputs:
+        """Keep the voice that was made up under {name}, and choose it. Outputs: take, language,
+        voice, controls."""
+        desk = self._desks.of(visitor.session_hash)
+        try:
+            kept = desk.keep(asked_for.text(event._data, "name"))
+        except VivavoceError as error:
+            shown = desk.now(state=view.FAILED, alert=view.alert(error))
+            return shown.as_json(), *self._unchanged()
+        told = f"{kept.name} is kept: it is among the voices now."
+        shown = desk.now(state=view.DONE, progress=1.0, notes=(told,))
+        if kept.engine != engine:
+            return shown.as_json(), *self._unchanged()
+        language = choices.primary_language(kept.as_voice())
+        offered = choices.voices(self._studio.voices(engine), language)
+        voice = gr.Dropdown(choices=offered, value=kept.id)
+        values = self._starter_values(engine, kept.id, preset)
+        return shown.as_json(), language, voice, *values
+
     # text
 
     def read_file(self, visitor: gr.Request, data: bytes) -> Outputs:
@@ -91,7 +111,7 @@ class Handlers:
         example = EXAMPLES[event._data["number"]]
         offered = choices.voices(self._studio.voices(engine), example.language)
         if not offered:
-            return example.text, *[gr.skip()] * (2 + sum(len(g.specs) for g in self._groups))
+            return example.text, *self._unchanged()
         voice = offered[0][1]
         shown = gr.Dropdown(choices=offered, value=voice)
         return example.text, example.language, shown, *self._starter_values(engine, voice, preset)
@@ -123,6 +143,10 @@ class Handlers:
         chosen = voice if voice in values or not values else values[0]
         shown = gr.Dropdown(choices=offered, value=chosen)
         return shown, *self._starter_values(engine, chosen, preset)
+
+    def look_again(self, engine: str, language: str) -> dict[str, Any]:
+        """Voices may have been kept or let go elsewhere; the chosen one stays. Outputs: voice."""
+        return gr.update(choices=choices.voices(self._studio.voices(engine), language))
 
     def choose_voice(self, engine: str, voice: str, preset: str) -> Outputs:
         """Outputs: controls."""
@@ -196,6 +220,10 @@ class Handlers:
         }[engine]
         has = self._studio.controls_of(engine, voice)
         return {name: value for name, value in given.items() if has is None or name in has}
+
+    def _unchanged(self) -> list[Any]:
+        """Language, voice and controls as they are."""
+        return [gr.skip()] * (2 + sum(len(group.specs) for group in self._groups))
 
     def _control_values(
         self,

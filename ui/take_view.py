@@ -30,7 +30,8 @@ MOST_SENTENCES = 50
 
 
 def build(desks: Desks, sample_rate: int) -> gr.HTML:
-    """The panel. Its events are "again" {number}, "download" {what, format}, "example" {number}.
+    """The panel. Its events are "again" {number}, "download" {what, format}, "example" {number},
+    "keep" {name}.
 
     Args:
         sample_rate: of the engine that is chosen first, so that sound can begin without a pause.

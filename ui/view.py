@@ -27,6 +27,7 @@ class View:
         progress: 0 to 1.
         alert: the three parts of an error, or nothing.
         fixed: why another seed would change nothing; "" where it would.
+        made: id of the voice that was made up for the take and can be kept; "" where none was.
     """
 
     state: str = IDLE
@@ -42,6 +43,7 @@ class View:
     alert: tuple[str, ...] = ()
     seed: int | None = None
     fixed: str = ""
+    made: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

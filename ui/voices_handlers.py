@@ -24,9 +24,10 @@ from engines.errors import (
 )
 from studio import speaker
 from studio.jobs import Sound
+from studio.kept import forget
 from studio.studio import Studio
 from studio.voices import NoSuchVoice, VoiceLibrary
-from ui import voices_view
+from ui import kept_view, voices_view
 from ui.asked import text
 from ui.owner import owner_of
 from ui.view import alert
@@ -77,6 +78,13 @@ class Lists:
         with self._told():
             self._library.delete(owner, text(asked, "voice"))
         return self.page(visitor, {**asked, "open": ""})
+
+    def forget(self, visitor: gr.Request, event: gr.EventData) -> Shown:
+        """Let go of the voice that is kept under a name as {voice}."""
+        asked = carried(event)
+        with self._told():
+            forget(self._studio, text(asked, "voice"))
+        return self.page(visitor, asked)
 
     def export(self, visitor: gr.Request, event: gr.EventData) -> str:
         """A zip of {voice}. Output: file."""
@@ -174,9 +182,15 @@ class Lists:
                 opened = self._library.get(owner, view["open"]) if view["open"] else None
         except VivavoceError as error:
             return {**voices_view.broken(parts_of(self._studio, error)), "view": view}
-        cloners = self._studio.cloners()
+        whole = not view["like"] and not view["query"].strip()
         found = voices_view.voices(
-            rows, total, query=view["query"], like=view["like"], opened=opened, cloners=cloners
+            rows,
+            total,
+            query=view["query"],
+            like=view["like"],
+            opened=opened,
+            cloners=self._studio.cloners(),
+            kept=kept_view.kept(self._studio) if whole else "",
         )
         return {**found, "view": view}
 

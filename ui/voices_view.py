@@ -111,6 +111,7 @@ def voices(
     like: bool = False,
     opened: LibraryVoice | None = None,
     cloners: Sequence[Capability] = (),
+    kept: str = "",
 ) -> dict[str, Any]:
     """The list.
 
@@ -120,6 +121,7 @@ def voices(
         like: they were found by sound.
         opened: the one whose details are shown.
         cloners: engines that can speak with them.
+        kept: what `kept_view.kept` gives, which comes last.
     """
     parts = [_head(len(rows), total, query, like)]
     items = "".join(
@@ -133,7 +135,7 @@ def voices(
             "<button type='button' class='vv-button vv-quiet' data-do='more' data-key='more'>"
             "Show more</button>"
         )
-    return {"panel": "".join(parts)}
+    return {"panel": "".join((*parts, kept))}
 
 
 def broken(parts: Iterable[str]) -> dict[str, Any]:

@@ -91,6 +91,15 @@ def test_a_broken_lexicon_is_found(examine, tmp_path: Path) -> None:
     assert any(line.startswith("✗") and str(file) in line for line in lines)
 
 
+def test_a_broken_voice_of_ones_own_is_told_and_stops_nothing(examine, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "presets" / "voices" / "x.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{\n"id": "x"\n')
+    code, lines = examine()
+    assert code == 0
+    assert any(line.startswith("!") and f"{file}, line 3" in line for line in lines)
+
+
 def test_a_data_folder_that_cannot_be_made_is_found(examine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     code, lines = examine("--data-dir", str(tmp_path / "file" / "data"))

@@ -57,6 +57,28 @@ def test_every_listed_voice_can_be_asked_for(folder: Path, capsys) -> None:
     assert rows[0]["tags"][0] == "starter"
 
 
+def test_a_voice_is_kept_under_a_name_and_let_go(tone, folder: Path, capsys) -> None:
+    assert main(["voices", "keep", "square", "Nadia Ö", "--data-dir", "elsewhere"]) == 0
+    assert "--voice nadia-o" in capsys.readouterr().out
+    assert list(Path("elsewhere/presets/voices").glob("*.json")) and not Path("data").exists()
+    assert main(["voices", "--data-dir", "elsewhere", "--engine", "tone", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["id"] == "nadia-o"
+    say = ["say", "Hello.", "--voice", "nadia-o", "-o", "x.wav", "-q", "--data-dir", "elsewhere"]
+    assert main(say) == 0 and soundfile.info("x.wav").duration > 0.1
+    for wrong in (
+        ["keep", "square", "nadia ö"],
+        ["keep", "cat", "Bob"],
+        ["keep", "square", ""],
+        ["keep", "square", "Bob", "--engine", "espeak"],
+        ["keep", "square", "Bob", "--language", "fr"],
+        ["forget", "clara"],
+    ):
+        assert main(["voices", *wrong, "--data-dir", "elsewhere"]) == 2, wrong
+        assert capsys.readouterr().err.startswith("Error: ")
+    assert main(["voices", "forget", "NADIA Ö", "--data-dir", "elsewhere"]) == 0
+    assert main(say) == 2
+
+
 def test_controls_and_presets_are_listed(tone, folder: Path, capsys) -> None:
     assert main(["voices", "--controls"]) == 0
     listed = capsys.readouterr().out

@@ -12,6 +12,8 @@ import pytest
 import soundfile
 
 from engines import registry
+from engines.api import SpeechRequest, Voice
+from studio import kept
 from studio.presets import EnginePreset, Presets, StarterVoice
 from studio.settings import Settings
 from studio.studio import Studio
@@ -389,3 +391,64 @@ def test_devices_are_those_that_are_here_and_that_the_engine_uses(studio) -> Non
 def test_unlisted_variants_of_a_voice_may_be_typed(page) -> None:
     shown, _ = speak(page, engine="espeak", voice="en-us+f3", text="Hello there.")
     assert shown["state"] == view.DONE, shown["alert"]
+
+
+# a voice that was made up
+
+
+@pytest.fixture
+def making(page, studio, monkeypatch):
+    """The page with an engine that makes voices up."""
+    fakes.install(monkeypatch, fakes.MakingEngine)
+    return page
+
+
+def test_a_voice_that_was_made_up_is_kept_by_name_and_chosen(making, studio) -> None:
+    shown, _ = speak(making)
+    assert (shown["made"], shown["notes"]) == ("sine.v-1", ())
+    shown, *rest = making.handlers.keep(VISITOR, event(name=" Nadia "), "tone", "")
+    assert (shown["state"], shown["made"], shown["alert"]) == (view.DONE, "", ())
+    assert shown["take"] and "Nadia" in shown["notes"][0]
+    language, voice = rest[:2]
+    assert (language, voice.value) == ("en", "nadia")
+    assert ("Nadia", "nadia") in [tuple(choice) for choice in voice.choices]
+    assert len(rest) == 2 + len(making.names)
+    assert studio.plan(SpeechRequest("x", voice="nadia")).voice.id == "sine.v-1"
+    assert speak(making, voice="nadia")[0]["made"] == ""
+    assert speak(making)[0]["made"] == "", "it has a name already"
+    assert (
+        "There is no voice to keep."
+        in making.handlers.keep(VISITOR, event(name="Bob"), "tone", "")[0]["alert"]
+    )
+
+
+@pytest.mark.parametrize("given", [{"name": ""}, {"name": "x" * 61}, {"name": 7}, {}, None])
+def test_a_name_that_does_not_do_leaves_the_voice_to_be_kept(making, studio, given) -> None:
+    speak(making)
+    shown, *rest = making.handlers.keep(VISITOR, SimpleNamespace(_data=given), "tone", "")
+    assert shown["state"] == view.FAILED and shown["alert"] and shown["made"] == "sine.v-1"
+    assert len(rest) == 2 + len(making.names) and studio.kept.voices() == ()
+
+
+def test_on_a_shared_machine_the_id_is_told_instead(making, studio) -> None:
+    object.__setattr__(studio.settings, "shared", True)
+    shown, _ = speak(making)
+    assert shown["made"] == "" and shown["notes"] == ("This voice can be had again as sine.v-1.",)
+
+
+def test_voices_that_were_let_go_elsewhere_leave_the_list(making, studio) -> None:
+    kept.keep(studio, "Nadia", "square", language="de")
+    listed = [value for _, value in making.handlers.look_again("tone", "de")["choices"]]
+    assert listed == ["nadia", "square"]
+    kept.forget(studio, "Nadia")
+    assert making.handlers.look_again("tone", "de")["choices"] == [("Square", "square")]
+
+
+def test_a_gender_is_said_once() -> None:
+    voices = [
+        Voice("a", "Spark · female", "tone", (), "female"),
+        Voice("b", "Spark · male", "tone", (), "male"),
+        Voice("c", "Nadia", "tone", (), "female"),
+    ]
+    labels = [label for label, _ in choices.voices(voices, "en")]
+    assert labels == ["Spark · female", "Spark · male", "Nadia · female"]

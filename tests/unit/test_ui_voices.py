@@ -536,3 +536,22 @@ def test_closing_the_player_stops_the_speech(lists, saved, monkeypatch, studio) 
 )
 def test_what_is_said_to_try_a_voice_is_in_its_language(language, beginning) -> None:
     assert voices_view.trial_text(language).startswith(beginning)
+
+
+@pytest.mark.parametrize("shared", [False, True], indirect=True)
+def test_voices_kept_under_a_name_can_be_let_go(lists, studio, shared) -> None:
+    values = {"name": "<b>Zoë", "description": "", "engine": "tone", "voice": "sine"}
+    studio.kept.add({**values, "language": "en-US"}, ())
+    shown = lists.open(ME)
+    assert names(shown) == ["&lt;b&gt;Zoë"]
+    assert "data-do='forget'" not in shown["panel"] if shared else "forget" in shown["panel"]
+    assert names(lists.look(ME, SimpleNamespace(_data={"query": "x"}))) == []
+    asked = SimpleNamespace(_data={"voice": "b-zoe"})
+    if shared:
+        with pytest.raises(gr.Error, match="shared"):
+            lists.forget(ME, asked)
+        return
+    assert names(lists.forget(ME, asked)) == [] and studio.kept.voices() == ()
+    for wrong in ({"voice": "b-zoe"}, {"voice": 7}, None):
+        with pytest.raises(gr.Error):
+            lists.forget(ME, SimpleNamespace(_data=wrong))

@@ -58,6 +58,7 @@ function show(next) {
   if (next.state !== before.state) find(".vv-said").textContent = next.status;
   setText(find(".vv-fixed"), next.fixed);
   showNotes(next.notes || []);
+  showMade(before);
   showAlert(next.alert || []);
   if (changed || next.frames !== before.frames) refreshWave(changed || complete());
   if (changed || pageGrew(before) || busy() !== busy(before.state)) refreshList();
@@ -88,6 +89,13 @@ function showNotes(notes) {
   list.replaceChildren(
     ...notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })),
   );
+}
+
+// A voice that was made up can be given a name; what is typed stays until it is another voice.
+function showMade(before) {
+  const form = find(".vv-made");
+  form.hidden = !shown.made || busy();
+  if (shown.made !== before.made) form.reset();
 }
 
 function showAlert(parts) {
@@ -175,6 +183,11 @@ element.addEventListener("click", (event) => {
     playAfter = Number(row.dataset.number);
     trigger("again", { number: playAfter });
   }
+});
+
+find(".vv-made").addEventListener("submit", (event) => {
+  event.preventDefault();
+  trigger("keep", { name: event.target.elements.name.value });
 });
 
 // The press itself may let a silent player sound before its click arrives: then the click, which

@@ -70,6 +70,7 @@ const actions = {
   play: ({ voice, clip = "" }) => trigger("play", { voice, clip }),
   export: ({ voice }) => trigger("export", { voice }),
   delete: ({ voice }) => ask({ voice }, "remove"),
+  forget: ({ voice }) => ask({ voice }, "forget"),
   speak: ({ voice, engine }) => {
     const text = list.querySelector(`[data-key="trial-${voice}"]`).value;
     trigger("speak", { voice, engine, text });

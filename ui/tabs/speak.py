@@ -30,8 +30,12 @@ class SpeakForm(NamedTuple):
     handlers: Handlers
 
 
-def build(studio: Studio, desks: Desks) -> SpeakForm:
-    """The tab's widgets and what they do. Called inside the shell's Blocks."""
+def build(studio: Studio, desks: Desks, here: gr.Tab) -> SpeakForm:
+    """The tab's widgets and what they do. Called inside the shell's Blocks.
+
+    Args:
+        here: this tab.
+    """
     engine = registry.DEFAULT_ENGINE
     parts: dict[str, Any] = {}
     with gr.Row(elem_id="vv-desk", equal_height=False):
@@ -51,6 +55,9 @@ def build(studio: Studio, desks: Desks) -> SpeakForm:
     handlers = Handlers(studio, desks, groups)
     _wire_speech(parts, handlers, groups)
     _wire_choices(parts, handlers, groups)
+    here.select(
+        handlers.look_again, [parts["engine"], parts["language"]], parts["voice"], **AT_ONCE
+    )
     names = ("text", "engine", "language", "voice", "device", "preset", "seed", "keep")
     tuned = [widget for group in groups for widget in group.widgets]
     form = [*(parts[name] for name in names), *(group.column for group in groups), *tuned]
@@ -87,6 +94,8 @@ def _wire_choices(
     for event in (preset.input, parts["reset"].click):
         event(handlers.apply_preset, [engine, voice, preset], [language, voice, *tuned], **AT_ONCE)
     shown = [parts["text"], language, voice, *tuned]
+    kept = [parts["take"], language, voice, *tuned]
+    parts["take"].keep(handlers.keep, [engine, preset], kept, **LONG)
     parts["take"].example(handlers.example, [engine, preset], shown, **AT_ONCE)
 
 

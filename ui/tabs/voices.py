@@ -77,7 +77,7 @@ def _wire_clip(parts: dict[str, Any], form: gr.Column, player: gr.HTML, to: Clip
 
 def _wire_list(parts: dict[str, Any], player: gr.HTML, to: Lists) -> None:
     shown = parts["list"]
-    for name in ("look", "rename", "remove"):
+    for name in ("look", "rename", "remove", "forget"):
         getattr(shown, name)(getattr(to, name), None, shown, **LONG)
     shown.play(to.play, None, player, **LONG)
     shown.speak(to.speak, None, player, **LONG)
