@@ -6,12 +6,11 @@ from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
-from engines.errors import InvalidRequest
 from server.context import ServerContext, context_of
 from server.errors import ModelNotFound
-from server.limits import read_json
+from server.limits import read_model
 from studio.kept import NoKeptVoice, forget, keep
 from studio.presets import StarterVoice
 
@@ -57,18 +56,8 @@ def kept(context: Context) -> KeptList:
     openapi_extra={"requestBody": BODY},
 )
 async def keep_voice(request: Request, context: Context) -> KeptItem:
-    values = await read_json(request, context.body_limit)
-    try:
-        given = ToKeep.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        raise InvalidRequest(
-            f"{name:.80} was {values.get(name)!r:.80}.",
-            "It takes name and voice, and may take engine and language, all of them texts.",
-            "Change it and try again.",
-            param=name[:80],
-        ) from None
+    takes = "It takes name and voice, and may take engine and language, all of them texts."
+    given = await read_model(request, context.body_limit, ToKeep, takes)
 
     def work() -> StarterVoice:
         return keep(context.studio, **given.model_dump(exclude={"voice"}), voice_id=given.voice)

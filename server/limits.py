@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from engines.errors import Cancelled, QueueFull
+from engines.errors import Cancelled, InvalidRequest, QueueFull
 from server.errors import BadBody, RequestTimeout, RequestTooLarge, UnsupportedMediaType
 from studio.settings import Settings
 
@@ -20,6 +21,8 @@ MARGIN = 64 * 1024  # bytes for everything in a body that is not the text
 BODY_SECONDS = 60.0
 DEPTH = 8  # of nested arrays and objects; no request of ours needs more than 2
 LISTENING_STREAMS = 64  # answers whose speech is made but not yet fetched
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def body_limit(settings: Settings) -> int:
@@ -46,6 +49,28 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
             "Set the header Content-Type: application/json.",
         )
     return parse_object(await _read(request, limit))
+
+
+async def read_model(request: Request, limit: int, kind: type[Model], takes: str) -> Model:
+    """The body of a request as such an object.
+
+    Args:
+        takes: what its fields may be, in a sentence for the error.
+
+    Raises:
+        InvalidRequest: a field is at fault; and what `read_json` raises.
+    """
+    values = await read_json(request, limit)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        name = str(error.errors(include_url=False)[0]["loc"][0])
+        raise InvalidRequest(
+            f"{name:.80} was {values.get(name)!r:.80}.",
+            takes,
+            "Change it and try again.",
+            param=name[:80],
+        ) from None
 
 
 async def _read(request: Request, limit: int) -> bytes:

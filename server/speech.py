@@ -47,6 +47,7 @@ SPOKEN: dict[str, Any] = {
             ("Job", "id of this request"),
             ("Engine", "engine that spoke"),
             ("Voice", "voice that spoke"),
+            ("Made-Voice", "id of the voice where one was made up: it gives the same one again"),
             ("Language", "language that it spoke"),
             ("Device", "device on which it ran"),
             ("Seed", "seed that gives the same speech again"),

@@ -119,6 +119,8 @@ class SpeechResponse(Response):
         if not self._sse:
             file = f"speech-{job.id}.{self._format.extension}"
             values["Content-Disposition"] = f'inline; filename="{file}"'
+        if job.made_voice:
+            values["X-Vivavoce-Made-Voice"] = job.made_voice
         if notes := (*self._notes, *plan.notes):
             values["X-Vivavoce-Note"] = " ".join(notes)[:NOTE_LENGTH]
         return [

@@ -13,13 +13,12 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
-from pydantic import ValidationError
 
 from engines.api import CancelToken
 from engines.errors import BadReference, InvalidRequest
 from server.context import ServerContext, context_of
 from server.errors import ModelNotFound
-from server.limits import read_json
+from server.limits import read_model
 from server.owner import owner_of
 from server.uploads import Form, form
 from server.voices_answers import (
@@ -197,18 +196,8 @@ def profile(voice_id: str, library: Library, owner: Owner) -> WholeProfile:
     },
 )
 async def change(request: Request, voice_id: str, context: Context, owner: Owner) -> WholeProfile:
-    values = await read_json(request, context.body_limit)
-    try:
-        given = ProfileChange.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        raise InvalidRequest(
-            f"{name:.80} was {values.get(name)!r:.80}.",
-            "It takes name, language and notes as texts, and tags as an array of texts.",
-            "Change it and try again.",
-            param=name[:80],
-        ) from None
+    takes = "It takes name, language and notes as texts, and tags as an array of texts."
+    given = await read_model(request, context.body_limit, ProfileChange, takes)
 
     def work() -> LibraryVoice:
         return context.studio.voices_library.update(owner, voice_id, **given.model_dump())

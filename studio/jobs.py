@@ -118,6 +118,7 @@ class Job:
     """One request in work. `events` is for one listener; the rest may be called by anyone.
 
     Attributes:
+        made_voice: id of the voice that the engine made up for it, known before its first sound.
         kept: where what it makes is kept beside; None where it is not.
         work: what is done instead of speaking the plan's text.
     """
@@ -130,6 +131,7 @@ class Job:
     submitted: float = field(default_factory=time.monotonic)
     characters_done: int = 0
     seconds_made: float = 0.0
+    made_voice: str = ""
     kept: Keeping | None = None
     work: Callable[[Job], None] | None = field(default=None, repr=False)
     _events: queue.Queue[Event | None] = field(

@@ -83,6 +83,7 @@ def _utterance_sound(
     with contextlib.closing(chunks):  # type: ignore[type-var]
         for chunk in chunks:
             job.cancel_token.raise_if_set()
+            job.made_voice = chunk.made_voice or job.made_voice
             for note in chunk.notes:
                 # once, however many sentences it concerns
                 if note not in told and len(told) < NOTES_SHOWN:

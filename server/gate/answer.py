@@ -38,8 +38,8 @@ FRAMED_HEADERS = (
 # a page elsewhere may read these of an answer
 EXPOSED = (
     "Content-Disposition, Retry-After, X-Vivavoce-Synthetic, X-Vivavoce-Job, X-Vivavoce-Engine, "
-    "X-Vivavoce-Voice, X-Vivavoce-Language, X-Vivavoce-Device, X-Vivavoce-Seed, "
-    "X-Vivavoce-Sample-Rate, X-Vivavoce-Note"
+    "X-Vivavoce-Voice, X-Vivavoce-Made-Voice, X-Vivavoce-Language, X-Vivavoce-Device, "
+    "X-Vivavoce-Seed, X-Vivavoce-Sample-Rate, X-Vivavoce-Note"
 )
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 HEADER_NAMES = re.compile(r"[A-Za-z0-9_, -]{0,1000}")

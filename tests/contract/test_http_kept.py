@@ -19,7 +19,7 @@ KEEP = {"name": "Nadia", "voice": "square"}
 
 @pytest.fixture(params=[False])
 def client(request, monkeypatch, tmp_path) -> Iterator[TestClient]:
-    fakes.install(monkeypatch)
+    fakes.install(monkeypatch, fakes.MakingEngine)
     settings = Settings(data_dir=tmp_path, presets_dir=tmp_path / "none", shared=request.param)
     with TestClient(create_app(Studio(settings)), raise_server_exceptions=False) as client:
         yield client
@@ -62,6 +62,15 @@ def test_what_does_not_do_is_refused(client, body, code, param) -> None:
     status, said, named = error_of(client.post(URL, json=body))
     assert (status, said) == (400, code) and (param is None or named == param)
     assert client.get(URL).json() == {"voices": []}
+
+
+def test_the_id_of_a_voice_that_was_made_up_is_told_and_can_be_kept(client) -> None:
+    asked = {"model": "tone", "input": "One. Two.", "voice": "sine"}
+    header = "X-Vivavoce-Made-Voice"
+    told = client.post("/v1/audio/speech", json=asked).headers[header]
+    assert client.post(URL, json={"name": "Ann", "voice": told}).json()["voice"] == told
+    again = client.post("/v1/audio/speech", json={**asked, "voice": "ann"})
+    assert again.headers["X-Vivavoce-Voice"] == told and header not in again.headers
 
 
 def test_a_name_stands_once(client) -> None:

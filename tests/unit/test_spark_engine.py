@@ -133,13 +133,16 @@ def test_a_seed_always_gives_the_same(engine):
 
 
 def test_a_made_voice_can_be_kept(engine, asked):
-    told = notes(chunks(engine, engine.voice("Tiny.female"), seed=5, pitch="high"))
-    [kept] = [note.rpartition(" ")[2].rstrip(".") for note in told if "had again" in note]
+    spoken = chunks(engine, engine.voice("Tiny.female"), seed=5, pitch="high")
+    [kept] = [note.rpartition(" ")[2].rstrip(".") for note in notes(spoken) if "had again" in note]
+    assert [chunk.made_voice for chunk in spoken if chunk.made_voice] == [kept]
     tokens = engine._tokens_of(engine._named(""))
     made = tokens.globals_of(asked[-1].prompt).tolist()
     voice = engine.voice(kept)
     assert voice.gender == "female" and voice.id == kept
-    told = notes(chunks(engine, voice, seed=77, pitch="low"))
+    spoken = chunks(engine, voice, seed=77, pitch="low")
+    told = notes(spoken)
+    assert not any(chunk.made_voice for chunk in spoken)
     assert tokens.globals_of(asked[-1].prompt).tolist() == made
     assert tokens.decode(asked[-1].prompt).count("<|pitch_label_3|>") == 1
     assert "pitch changes nothing about a voice that is kept." in told
