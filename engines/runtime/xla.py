@@ -135,7 +135,10 @@ class XlaRuntime:
         import torch
         import torch_xla
 
-        compiled = torch_xla.compile(trace, full_graph=True, name=name, max_different_graphs=graphs)
+        def own(*inputs: torch.Tensor) -> list[torch.Tensor]:
+            return trace(*inputs)  # graphs are counted by function, and several stages share one
+
+        compiled = torch_xla.compile(own, full_graph=True, name=name, max_different_graphs=graphs)
         seen: set[tuple[tuple[int, ...], ...]] = set()
 
         def run(arrays: list[np.ndarray], kept: list[torch.Tensor]) -> list[np.ndarray]:

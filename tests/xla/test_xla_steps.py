@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from engines.memory import MemoryManager
-from engines.runtime.buckets import TooLong
+from engines.runtime.buckets import Buckets, TooLong
 from engines.runtime.sequences import BoundStep
 from engines.runtime.xla import XlaRuntime, compile_count
 from tests import toy_stages as toy
@@ -54,6 +55,20 @@ def test_steps_compute_what_the_whole_does_and_compile_nothing(
                 np.testing.assert_allclose(made, expected(stage, row), rtol=1e-4, atol=1e-5)
     assert compile_count() == before
     assert runtime.recompiled == 0
+
+
+def test_another_model_has_graphs_of_its_own(
+    runtime: XlaRuntime, bound: BoundStep, memory: MemoryManager
+) -> None:
+    """Both grow their buffers, each as often as its own sizes want."""
+    made = runtime.bind(replace(toy.speaker(seed=1), sizes=Buckets([9, 18, 27])))
+    list(made.warm_up())
+    before = compile_count()
+    for stage, each in ((toy.speaker(seed=1), made), (toy.speaker(), bound)):
+        [row, *_] = sentences()
+        [spoken_row] = spoken(each, [row], memory)
+        np.testing.assert_allclose(spoken_row, expected(stage, row), rtol=1e-4, atol=1e-5)
+    assert compile_count() == before
 
 
 def test_what_does_not_fit_is_refused_and_not_compiled(
