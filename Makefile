@@ -58,6 +58,7 @@ bench:
 	@.venv/bin/python -m bench.speech
 	@.venv/bin/python -m bench.history
 	@.venv/bin/python -m bench.voices
+	@.venv/bin/python -m bench.spark
 	@$(SETUP_BENCH)
 	@.venv/bin/python -m bench.vits
 

@@ -25,6 +25,9 @@ TOKENS = 150  # three seconds
 CLIP = 5  # seconds
 ECAPA = 512
 
+# Numbers of semantic and of global tokens to samples.
+Vocode = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 
 def main(kind: str, folder: Path) -> None:
     threads.configure()
@@ -35,26 +38,28 @@ def main(kind: str, folder: Path) -> None:
 
 
 def _detokenise(kind: str, folder: Path) -> Callable[[], Mapping[str, Any]]:
-    sizes = published.codec()
-    model = BiCodec(sizes, ECAPA).eval().requires_grad_(False)
+    sizes, model = published.codec(), random_codec()
     draw = np.random.default_rng(0)
     semantic = draw.integers(0, sizes.quantizer.codebook_size, TOKENS)
     speaker = draw.integers(0, sizes.speaker_encoder.codes, sizes.speaker_encoder.token_num)
     if kind == "original":
-        run = _original(model, semantic, speaker)
+        vocode = original(model)
     else:
-        run = _ours(model, semantic, speaker, kind, folder)
+        vocode = _ours(model, kind, folder)
 
     def once() -> Mapping[str, Any]:
-        np.save(folder / f"{kind}.npy", run())
+        np.save(folder / f"{kind}.npy", vocode(semantic, speaker))
         return {}
 
     return once
 
 
-def _ours(
-    model: BiCodec, semantic: np.ndarray, speaker: np.ndarray, kind: str, folder: Path
-) -> Callable[[], np.ndarray]:
+def random_codec() -> BiCodec:
+    """At the published size."""
+    return BiCodec(published.codec(), ECAPA).eval().requires_grad_(False)
+
+
+def _ours(model: BiCodec, kind: str, folder: Path) -> Vocode:
     stages = speaking(model, published.config(), masks=False)
     if kind == "onnx":
         from engines.runtime.export import export
@@ -67,31 +72,29 @@ def _ours(
     else:
         bound = {stage.name: EagerRuntime("cpu", kind).bind(stage) for stage in stages}
 
-    def run() -> np.ndarray:
+    def vocode(semantic: np.ndarray, speaker: np.ndarray) -> np.ndarray:
         d_vector = codec.speaker_vector(bound, speaker)
         return codec.wave(bound, codec.frames(bound, semantic, d_vector), d_vector)
 
-    return run
+    return vocode
 
 
-def _original(
-    model: BiCodec, semantic: np.ndarray, speaker: np.ndarray
-) -> Callable[[], np.ndarray]:
+def original(model: BiCodec) -> Vocode:
     """The same model as the original computes it."""
     for part in (model.quantizer.in_project, model.quantizer.out_project, model.decoder):
         for module in part.modules():
             if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
                 nn.utils.weight_norm(module)
     _replace(model.decoder)
-    tokens, voice = torch.from_numpy(semantic)[None], torch.from_numpy(speaker)[None]
 
-    def run() -> np.ndarray:
+    def vocode(semantic: np.ndarray, speaker: np.ndarray) -> np.ndarray:
+        tokens, voice = torch.from_numpy(semantic)[None], torch.from_numpy(speaker)[None]
         with torch.no_grad():
             d_vector = model.speaker_encoder.detokenize(voice)
             x = model.prenet(model.quantizer.detokenize(tokens), d_vector)
             return model.decoder(x + d_vector[:, :, None])[0, 0].numpy()
 
-    return run
+    return vocode
 
 
 class _Snake(nn.Module):

@@ -15,6 +15,7 @@ from engines.spark.config import CodecConfig
 from engines.spark.stages import LONGEST_CODES
 
 FIRST_PART = 25  # tokens, half a second: somebody waits for it; each part is twice the one before
+LARGEST_PART = 256  # with this the overlaps are a tenth; memory of the generator grows with a part
 
 
 class Stream:
@@ -31,7 +32,7 @@ class Stream:
         self._d_vector = d_vector
         self._wave_reach = config.decoder.reach
         self._reach = self._wave_reach + config.prenet.reach
-        self._largest = LONGEST_CODES - 2 * self._reach
+        self._largest = min(LARGEST_PART, LONGEST_CODES - 2 * self._reach)
         self._tokens: list[int] = []
         self._spoken = 0
         self._part = min(FIRST_PART, self._largest)

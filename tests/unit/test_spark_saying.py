@@ -116,6 +116,14 @@ def test_parts_join_to_what_one_pass_gives(desk, sizes):
     np.testing.assert_allclose(np.concatenate(parts), whole(desk, tokens), atol=2e-5)
 
 
+def test_parts_grow_to_the_longest_there_is_memory_for(desk):
+    d_vector = codec.speaker_vector(desk.bound, np.arange(32))
+    stream = Stream(desk.bound, desk.config.codec, d_vector)
+    parts = [*stream.push(speech(1000)), *stream.end()]
+    sizes = [part.size // desk.config.codec.hop for part in parts]
+    assert sizes == [25, 50, 100, 200, streaming.LARGEST_PART, streaming.LARGEST_PART, 113]
+
+
 def test_the_first_part_of_twenty_seconds_waits_for_a_tenth_of_them():
     sizes = published.codec()
     first = sizes.prenet.reach + sizes.decoder.reach + streaming.FIRST_PART
