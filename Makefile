@@ -22,6 +22,7 @@ SETUP = $(RUN_PYTHON) .ci/setup_venv.py
 SETUP_DEV = $(SETUP) .venv requirements.txt requirements-dev.txt
 SETUP_XLA = $(SETUP) --only linux-x86_64 .venv-xla requirements-xla.txt
 SETUP_BENCH = $(SETUP) .venv-bench requirements-bench.txt
+BENCHES = startup speech history voices redirect vits spark spark_llm spark_codec xtts
 XLA_ENV = env PJRT_DEVICE="$${PJRT_DEVICE:-CPU}"
 
 .PHONY: help app test test-xla lint bench format lock clean clean-env
@@ -54,13 +55,11 @@ lint:
 
 bench:
 	@$(SETUP_DEV)
-	@.venv/bin/python -m bench.startup
-	@.venv/bin/python -m bench.speech
-	@.venv/bin/python -m bench.history
-	@.venv/bin/python -m bench.voices
-	@.venv/bin/python -m bench.spark
 	@$(SETUP_BENCH)
-	@.venv/bin/python -m bench.vits
+	@missed=; for name in $(BENCHES); do \
+		.venv/bin/python -m bench.$$name || missed="$$missed $$name"; \
+	done; \
+	if [ -n "$$missed" ]; then echo "Goals are missed, or nothing was measured, in:$$missed"; exit 1; fi
 
 format:
 	@$(SETUP_DEV)

@@ -20,7 +20,7 @@ BEGIN, END = "<!-- engines: made by `python -m docs.generate` -->", "<!-- engine
 SPEED_BEGIN = "<!-- speed: made by `python -m docs.generate` -->"
 SPEED_END = "<!-- speed: end -->"
 RESULTS = README.parent / "bench" / "results"
-MEASURED = ("vits", "spark_llm", "spark_codec", "xtts")  # of bench/results, in this order
+MEASURED = ("vits", "spark", "spark_llm", "spark_codec", "xtts")  # of bench/results, in this order
 DEVICES = {
     "cpu": "CPU",
     "cuda": "NVIDIA (cuda)",
