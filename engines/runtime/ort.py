@@ -87,8 +87,9 @@ class OrtRuntime:
         options.inter_op_num_threads = chosen.inter_op_num_threads
         for key, value in chosen.config.items():
             options.add_session_config_entry(key, value)
-        if self._provider == "DmlExecutionProvider":
-            options.enable_mem_pattern = False  # it refuses to start with them
+        # plans of the memory, one for every length that ever came, take more of it with each call
+        # and save next to no time; DirectML refuses to start with them
+        options.enable_mem_pattern = False
         halves = metadata(file).get(PRECISION_KEY, "fp16") == "fp16"  # or made before it was told
         states = onnxruntime.capi.onnxruntime_pybind11_state
         try:
