@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,13 +13,28 @@ from pathlib import Path
 from engines.errors import StorageError
 
 WAIT = 30.0  # seconds for another process that writes
+PAUSE = 0.01  # seconds before it is tried again
 PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
     f"PRAGMA busy_timeout = {int(WAIT * 1000)}",
 )
+
+
+def _into_wal(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait with this where another connection is about the same: it says "locked"
+    at once, whatever the timeout."""
+    until = time.monotonic() + WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(PAUSE)
+        else:
+            return
 
 
 class Database:
@@ -69,6 +85,7 @@ class Database:
                     factory=_Connection,
                 )
                 connection.row_factory = sqlite3.Row
+                _into_wal(connection)
                 for pragma in PRAGMAS:
                     connection.execute(pragma)
             self._local.connection = connection

@@ -35,6 +35,7 @@ def test_sound_plays_while_the_rest_is_made_and_stops_within_a_chunk(page) -> No
     page.wait_until_it_sounds()
     assert page.state() == "speaking"
     page.wait_for("document.querySelectorAll('.vv-list li').length === 20")
+    page.wait_for("document.querySelector('.vv-status').textContent.includes('of about')")
     status = page.tab.inner_text(".vv-status")
     assert re.match(r"Sentence [\d,]+ of about [\d,]+ · .* of audio · [\d.]+× real time", status)
     assert page.tab.locator("#vv-cancel").is_visible()
