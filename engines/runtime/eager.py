@@ -50,7 +50,7 @@ class EagerRuntime:
             torch.backends.cudnn.allow_tf32 = False
         module = module_of(stage).to(self.device, getattr(torch, dtype)).eval()
         if isinstance(stage, StepStage):
-            steps = EagerSteps(stage, module, self.device, self.dtype, whole=bool(self._buckets))
+            steps = EagerSteps(stage, module, self.device, dtype, whole=bool(self._buckets))
             return BoundStep(stage, steps, self._buckets)
 
         def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
