@@ -49,7 +49,7 @@ def beside_espnet(models: Path) -> list[report.Figure]:
         kinds = "cpu", "whole", "cpu:bfloat16", "onnx"
         ours = [stack.enter_context(_ours(kind, models)) for kind in kinds]
         espnet, *runs = in_turns([peer, *ours], ROUNDS)
-    truth = np.load(release / "peer.npy")
+    truth = np.load(models / "peer.npy")
     heard = [np.load(models / f"{kind.replace(':', '-')}.npy") for kind in kinds]
     told = (
         ("speech in parts on the CPU", EAGER_GOAL),

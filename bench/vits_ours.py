@@ -59,7 +59,7 @@ def of_engine(kind: str, models: Path) -> Once:
 
 def of_stages(kind: str, models: Path) -> tuple[Once, dict[str, Any]]:
     from engines.espnet_vits.checkpoint import load_generator, open_release
-    from engines.espnet_vits.loading import COMPILED, STREAMED
+    from engines.espnet_vits.loading import COMPILED
     from engines.espnet_vits.stages import stages
     from engines.runtime.eager import EagerRuntime
 
@@ -74,7 +74,7 @@ def of_stages(kind: str, models: Path) -> tuple[Once, dict[str, Any]]:
         runtime = XlaRuntime("xla:0", buckets=streaming.BUCKETS, cache=models / "xla")
     else:
         runtime = EagerRuntime("cpu", buckets=streaming.BUCKETS if kind == "padded" else None)
-    names = STREAMED if kind == "whole" else COMPILED
+    names = ("encode", "flow", "decoder") if kind == "whole" else COMPILED
     bound = {name: runtime.bind(made[name]) for name in names}
     if kind == "xla":
         told["graphs"] = sum(1 for each in bound.values() for _ in each.warm_up())

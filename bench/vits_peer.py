@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
                 dur=durations[None, None].float(),
                 noise_scale=0.0,
             )
-        np.save(folder / "peer.npy", wav[0].numpy())
+        np.save(folder.with_name("peer.npy"), wav[0].numpy())  # not into the release
         return {}
 
     once()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engines.checkpoint import bad_file, inside, read_yaml, validated
 from engines.errors import BadCheckpoint
-from engines.nn.reach import hifigan_reach
+from engines.nn.reach import Carry, hifigan_carry, hifigan_reach
 
 BLANK, UNKNOWN = 0, 1  # ids of <blank>, which is padding, and <unk>
 
@@ -90,9 +90,15 @@ class GeneratorConfig(BaseModel):
 
     @property
     def reach(self) -> int:
-        """Frames by which chunks for the decoder overlap on each side."""
+        """Frames on each side that the decoder looks at."""
         kernel, scales = self.decoder_kernel_size, self.decoder_upsample_scales
         return hifigan_reach(kernel, scales, self.resblocks)
+
+    @property
+    def carry(self) -> Carry:
+        """What the decoder carries from part to part."""
+        kernel, scales = self.decoder_kernel_size, self.decoder_upsample_scales
+        return hifigan_carry(kernel, scales, self.resblocks)
 
     @property
     def speakers(self) -> int:

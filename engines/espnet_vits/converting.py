@@ -10,11 +10,12 @@ import numpy as np
 
 from engines.checkpoint.folders import taking_place_of
 from engines.espnet_vits.checkpoint import convert_release, load_generator, open_release
-from engines.espnet_vits.loading import COMPILED, STREAMED
+from engines.espnet_vits.loading import COMPILED
 from engines.espnet_vits.shelf import META, ONNX_FOLDER
-from engines.espnet_vits.stages import stages
+from engines.espnet_vits.stages import stages, streamed
 
 if TYPE_CHECKING:
+    from engines.espnet_vits.model import Generator
     from engines.runtime.export import Precision
     from engines.runtime.stage import MapStage
 
@@ -66,20 +67,38 @@ def to_onnx(
     from engines.runtime.tracing import OPSET
 
     release = open_release(folder)
-    made = stages(load_generator(release), masks=not dynamic)
+    generator = load_generator(release)
+    # in 8 bits no convolution is faster
+    written = device == "cpu" and precision != "fp16"
     with taking_place_of(release.folder / ONNX_FOLDER) as whole:
-        for name in STREAMED if dynamic else COMPILED:
-            given: Precision = "fp32" if precision == "fp16" and name == "encode" else precision
-            axes = made[name].axes()
+        for stage in _stages(generator, dynamic=dynamic, written=written):
+            exact = {"fp16": "encode", "int8": "decode_part"}.get(precision)
+            given: Precision = "fp32" if stage.name == exact else precision
             file = export(
-                made[name],
+                stage,
                 whole,
                 precision=given,
                 opset=opset or OPSET,
                 device=device,
-                fixed={} if dynamic else {axis: FIXED[axis] for axis in axes},
+                fixed={} if dynamic else {axis: FIXED[axis] for axis in stage.axes()},
             )
-            yield given, made[name], file
+            yield given, stage, file
+
+
+def _stages(generator: Generator, *, dynamic: bool, written: bool) -> list[MapStage]:
+    """
+    Args:
+        written: the decoder's graph is the one that ONNX Runtime's CPU is fastest with.
+    """
+    from engines.espnet_vits.model import DecodePart, WrittenDecodePart
+    from engines.nn.hifigan_parts import in_graph
+
+    if not dynamic:
+        made = stages(generator, masks=True)
+        return [made[name] for name in COMPILED]
+    if written:
+        return streamed(generator, WrittenDecodePart(generator))
+    return streamed(generator, DecodePart(generator, place=in_graph))
 
 
 def examples(folder: Path, stage: MapStage) -> Iterator[Mapping[str, np.ndarray]]:
@@ -91,6 +110,8 @@ def examples(folder: Path, stage: MapStage) -> Iterator[Mapping[str, np.ndarray]
     [axis] = stage.axes()
     for number, size in enumerate(TEXTS if axis == "T_text" else FRAMES):
         scalars = {"alpha": 1.0, "noise_scale": 0.667, "noise_scale_dur": 0.8}
+        # a first part, one in the middle, a last one behind whose middle nothing follows
+        scalars |= {"start": 30 * (number % 3), "frames": 80 if number == 2 else 200}
         yield random_inputs(stage, {axis: size}, below=below, scalars=scalars, seed=number)
 
 

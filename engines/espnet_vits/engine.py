@@ -128,7 +128,9 @@ class EspnetVitsEngine:
                 clip = voice.conditioning[EMBEDDING]
                 conditions |= yield from self._like(clip, installed, bound, cancel)
             name = str(utterance.index)
-            saying = Saying(installed, encoded, conditions, durations, controls, seed, name)
+            largest = streaming.largest_part(device)
+            said = (installed, encoded, conditions, durations, controls, seed, name, largest)
+            saying = Saying(*said)
             yield from say(bound, saying, cancel)
 
     def condition(
@@ -239,11 +241,10 @@ class EspnetVitsEngine:
             if device.startswith("onnx"):
                 nbytes = loading.onnx_bytes(installed)
                 return resident(runtime, nbytes, lambda _: loading.from_onnx(installed))
-            compiles = device.startswith("xla")
             return resident(
                 runtime,
                 loading.weight_bytes(installed),
-                lambda _: loading.from_weights(installed, compiles=compiles),
+                lambda _: loading.from_weights(installed, device, dtype),
                 progress=lambda stage, graphs: log.info("%s: %d graphs", stage, graphs),
             )
 

@@ -9,24 +9,35 @@ from engines.checkpoint import SUFFIX
 from engines.errors import BadCheckpoint
 from engines.espnet_vits.checkpoint import load_generator
 from engines.espnet_vits.shelf import Installed
-from engines.espnet_vits.stages import stages
+from engines.espnet_vits.stages import stages, streamed
 from engines.runtime.onnx_file import stages_in
 from engines.runtime.stage import MapStage
 
-STREAMED = ("encode", "flow", "decoder")  # sound comes in parts
+STREAMED = ("encode", "flow", "decode_part")  # sound comes in parts
 COMPILED = ("encode", "render")  # two graphs
 
 
-def from_weights(installed: Installed, *, compiles: bool) -> Iterable[MapStage]:
+def from_weights(installed: Installed, device: str, dtype: str) -> Iterable[MapStage]:
     """
     Args:
-        compiles: for a runtime that pads to buckets and compiles each.
+        device: XLA pads to buckets and compiles each; others run every length as it is.
+        dtype: what the decoder is computed in.
 
     Raises:
         BadCheckpoint: the weights are missing, damaged, or not those of the configuration.
     """
-    made = stages(load_generator(installed.release), masks=compiles)
-    return [made[name] for name in (COMPILED if compiles else STREAMED)]
+    import torch
+
+    from engines.espnet_vits.model import DecodePart
+    from engines.nn import onednn
+    from engines.nn.valid_conv import PlainConv
+
+    generator = load_generator(installed.release)
+    if device.startswith("xla"):
+        made = stages(generator, masks=True)
+        return [made[name] for name in COMPILED]
+    make = onednn.on_cpu(getattr(torch, dtype)) if device == "cpu" else PlainConv
+    return streamed(generator, DecodePart(generator, make))
 
 
 def from_onnx(installed: Installed) -> Iterable[MapStage]:

@@ -7,17 +7,28 @@ G channels of the global condition, A spectrogram bins.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.espnet_vits.config import GeneratorConfig
+from engines.nn import hifigan_onnx
 from engines.nn.conformer import Conformer, ConformerShape
 from engines.nn.durations import DurationPredictor
 from engines.nn.hifigan import HiFiGan
+from engines.nn.hifigan_parts import HiFiGanParts, Place, at_hand
 from engines.nn.masks import length_mask
+from engines.nn.onnx_graph import Value
+from engines.nn.valid_conv import MakeConv, PlainConv
 from engines.nn.wavenet import AffineCoupling, CouplingFlow, GaussianEncoder, WaveNet
+
+if TYPE_CHECKING:
+    import onnx
+
+    from engines.runtime.stage import Port
 
 
 class TextEncoder(nn.Module):
@@ -213,6 +224,46 @@ class MaskedDecode(Decode):
         self, z: Tensor, mel_lengths: Tensor, g: Tensor | None = None
     ) -> tuple[Tensor]:
         return (self.decoder(z, g, mel_lengths)[:, 0],)
+
+
+class DecodePart(nn.Module):
+    """The same part by part, which `HiFiGanParts` explains.
+
+    Args:
+        make: makes the convolutions.
+        place: finds out where rows are.
+    """
+
+    def __init__(
+        self, generator: Generator, make: MakeConv = PlainConv, place: Place = at_hand
+    ) -> None:
+        super().__init__()
+        self.parts = HiFiGanParts(generator.decoder, make, place)
+
+    def forward(
+        self, z: Tensor, start: Tensor, frames: Tensor, *rest: Tensor
+    ) -> tuple[Tensor, ...]:
+        """As `HiFiGanParts.forward`."""
+        made: tuple[Tensor, ...] = self.parts(z, start, frames, *rest)
+        return made
+
+
+class WrittenDecodePart(DecodePart):
+    """One that writes its own ONNX graph."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(generator)
+
+    def graph(self, inputs: Sequence[Port], outputs: Sequence[Port], opset: int) -> onnx.ModelProto:
+        """
+        Raises:
+            ValueError: the opset is too old.
+        """
+        given, made = (
+            [Value(port.name, port.dtype, port.shape) for port in ports]
+            for ports in (inputs, outputs)
+        )
+        return hifigan_onnx.write(self.parts, given, made, opset)
 
 
 class Render(nn.Module):

@@ -27,6 +27,7 @@ class Saying:
         conditions: what the model takes of "sid", "spembs" and "lid".
         durations: frames of each token, int64 [T_text], where they are given.
         name: of the noise: another for each sentence.
+        largest_part: frames that are decoded at once.
     """
 
     installed: Installed
@@ -36,6 +37,7 @@ class Saying:
     controls: EspnetVitsControls
     seed: int
     name: str
+    largest_part: int = streaming.LARGEST_PART
 
 
 def say(bound: BoundStages, saying: Saying, cancel: CancelToken) -> Iterator[AudioChunk]:
@@ -55,8 +57,10 @@ def say(bound: BoundStages, saying: Saying, cancel: CancelToken) -> Iterator[Aud
         noise = normal(saying.seed, f"sound {name}", shape)
         borders = (given + hop * np.concatenate([[0], np.cumsum(prior.durations)])) / rate
         words = streaming.words(saying.encoded.tokens[part], borders)
-        scale = saying.controls.noise_scale
-        for samples in streaming.sound(bound, prior, noise, scale, config.generator):
+        parts = streaming.sound(
+            bound, prior, noise, saying.controls.noise_scale, config.generator, saying.largest_part
+        )
+        for samples in parts:
             cancel.raise_if_set()
             given += len(samples)
             heard = [word for word in words if word.end <= given / rate]

@@ -1,4 +1,5 @@
-"""The generator as stages: encode, flow, decoder, and render, which is flow and decoder in one."""
+"""The generator as stages: encode, flow, decoder, and render, which is flow and decoder in one; and
+the decoder once more, for one part of a sound after the other."""
 
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ from engines.runtime.stage import Length, MapStage, Port
 if TYPE_CHECKING:
     from torch import nn
 
-    from engines.espnet_vits.model import Generator
+    from engines.espnet_vits.model import DecodePart, Generator
 
 TEXT, MEL, WAV = "T_text", "T_mel", "T_wav"
+PART = "T_part"  # as no table of buckets names it: what is carried would be the padding's
 
 
 def stages(generator: Generator, *, masks: bool = True) -> dict[str, MapStage]:
@@ -29,7 +31,7 @@ def stages(generator: Generator, *, masks: bool = True) -> dict[str, MapStage]:
     from engines.espnet_vits.model import Decode, Encode, Flow, MaskedDecode, Render
 
     config = generator.config
-    g = (Port("g", "float32", (1, config.condition, 1)),) if config.conditions else ()
+    g = _condition(config)
     prior = _prior(config)
     lengths = {"mel_lengths": MEL}
     z = Port("z", "float32", (1, config.hidden_channels, MEL))
@@ -52,6 +54,40 @@ def stages(generator: Generator, *, masks: bool = True) -> dict[str, MapStage]:
     }
 
 
+def streamed(generator: Generator, module: DecodePart) -> list[MapStage]:
+    """The stages of which the sound comes in parts."""
+    made = stages(generator, masks=False)
+    return [made["encode"], made["flow"], decode_part(module, generator.config)]
+
+
+def decode_part(module: DecodePart, config: GeneratorConfig) -> MapStage:
+    """The decoder for one part of a sound after the other."""
+    size, carry = config.hidden_channels, config.carry
+    widths = (config.decoder_channels // 2 ** (i + 1) for i in range(len(carry.rows) - 1))
+    held = [(1, size, carry.rows[0])]
+    held += [(1, rows, width) for rows, width in zip(carry.rows[1:], widths, strict=True)]
+    return MapStage(
+        "decode_part",
+        module,
+        inputs=(
+            Port("z", "float32", (1, size, PART)),
+            Port("start", "int64", ()),
+            Port("frames", "int64", ()),
+            *_condition(config),
+            *(Port(f"held_{i}", "float32", shape) for i, shape in enumerate(held)),
+        ),
+        outputs=(
+            Port("wav", "float32", (1, WAV)),
+            *(Port(f"kept_{i}", "float32", shape) for i, shape in enumerate(held)),
+        ),
+        out_len={WAV: Length(PART, scale=config.hop)},
+    )
+
+
+def _condition(config: GeneratorConfig) -> tuple[Port, ...]:
+    return (Port("g", "float32", (1, config.condition, 1)),) if config.conditions else ()
+
+
 def _encode(module: nn.Module, config: GeneratorConfig) -> MapStage:
     size = config.hidden_channels
     shapes = {
@@ -59,7 +95,7 @@ def _encode(module: nn.Module, config: GeneratorConfig) -> MapStage:
         "spembs": Port("spembs", "float32", (1, config.xvector)),
         "lid": Port("lid", "int64", (1,)),
     }
-    g = (Port("g", "float32", (1, config.condition, 1)),) if config.conditions else ()
+    g = _condition(config)
     return MapStage(
         "encode",
         module,

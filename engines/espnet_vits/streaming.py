@@ -21,8 +21,10 @@ LONGEST_TEXT = 512  # tokens that are encoded at once
 # Longer speech goes through the graphs in parts, so the largest need not hold a whole sentence.
 BUCKETS = {"T_text": geometric(32, LONGEST_TEXT), "T_mel": geometric(64, 1024)}
 
-# Frames. A part is there before the one before it is heard, if a third of that time makes it.
-FIRST_PART, GROWTH, LARGEST_PART = 32, 3, 512
+# Frames. Each part is longer than the one before, so that it is there before that has been heard
+# where speech takes a third of its own time. Long ones leave a processor's cache; what computes on
+# something else has to be called less often.
+FIRST_PART, GROWTH, LARGEST_PART, LARGEST_ON_GPU = 32, 1.5, 96, 512
 PAUSES = frozenset(",.?!;:、。，．！？；：_")  # tokens after which a sentence is best cut
 
 
@@ -46,23 +48,26 @@ def sound(
     noise: np.ndarray,
     noise_scale: float,
     config: GeneratorConfig,
+    largest: int = LARGEST_PART,
 ) -> Iterator[np.ndarray]:
     """The sound of a text in parts, float32 [hop * frames]: joined they are what one pass gives.
 
     Args:
-        bound: with "flow" and "decoder" the first part is soon there; with "render", for runtimes
-            that compile, there is one part where a graph holds it.
+        bound: with "flow" and "decode_part" the first part is soon there; with "render", for
+            runtimes that compile, there is one part where a graph holds it.
         noise: standard normal, float32 [1, H, T_mel].
+        largest: frames of the later parts.
     """
-    frames = noise.shape[2]
     if "render" in bound:
         yield from _rendered(bound, prior, noise, noise_scale, config)
         return
     z = synthesis.latent(bound, prior, noise, noise_scale)
-    for start, end in _growing(frames):
-        left, right = max(0, start - config.reach), min(frames, end + config.reach)
-        wav = synthesis.decode(bound, z[:, :, left:right], prior.g)
-        yield wav[(start - left) * config.hop : (end - left) * config.hop]
+    yield from synthesis.decode_parts(bound, z, prior.g, config, growing(largest))
+
+
+def largest_part(device: str) -> int:
+    """Frames of the later parts on a device."""
+    return LARGEST_PART if device in ("cpu", "onnx") else LARGEST_ON_GPU
 
 
 def flow_reach(config: GeneratorConfig) -> int:
@@ -113,13 +118,9 @@ def _rendered(
         yield wav[(start - left) * config.hop : (end - left) * config.hop]
 
 
-def _growing(frames: int) -> Iterator[tuple[int, int]]:
-    """Parts of which the first is short, as somebody waits for it, and later ones long, as they
-    overlap."""
-    start, size = 0, FIRST_PART
-    while start < frames:
-        end = min(frames, start + size)
-        if frames - end < size // 2:  # a short rest would mostly be overlap
-            end = frames
-        yield start, end
-        start, size = end, min(LARGEST_PART, GROWTH * size)
+def growing(largest: int) -> Iterator[int]:
+    """Frames of one part after the other, without an end."""
+    size: float = FIRST_PART
+    while True:
+        yield min(largest, int(size))
+        size = min(largest, size * GROWTH)

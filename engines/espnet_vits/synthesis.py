@@ -5,11 +5,12 @@ T_text tokens, T_mel latent frames, T_wav samples, H hidden channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from engines.espnet_vits.config import GeneratorConfig
 from engines.nn.alignment import expand, token_of_frame
 from engines.runtime.stage import Bound
 
@@ -103,5 +104,40 @@ def latent(
 
 
 def decode(bound: Mapping[str, Bound], z: np.ndarray, g: Mapping[str, np.ndarray]) -> np.ndarray:
-    """float32 [1, H, T_mel] → [T_wav]."""
+    """float32 [1, H, T_mel] → [T_wav], in one pass."""
     return bound["decoder"](z=z, **g)["wav"][0]
+
+
+def decode_parts(
+    bound: Mapping[str, Bound],
+    z: np.ndarray,
+    g: Mapping[str, np.ndarray],
+    config: GeneratorConfig,
+    sizes: Iterator[int],
+) -> Iterator[np.ndarray]:
+    """The same in parts: joined they are what one pass gives.
+
+    Args:
+        sizes: frames of each part, without an end. The first has to be longer than the decoder's
+            delay for any sound to come of it.
+    """
+    part, carry, frames = bound["decode_part"], config.carry, z.shape[2]
+    ports = {port.name: port for port in part.stage.inputs}
+    held = {
+        name: np.zeros(port.size({}), np.float32)
+        for name, port in ports.items()
+        if name.startswith("held_")
+    }
+    start, behind = 0, -(-carry.delay // config.hop)  # frames until the last sample is out
+    z = np.concatenate([z, np.zeros((*z.shape[:2], behind), z.dtype)], axis=2)
+    while start < z.shape[2]:
+        size = next(sizes)
+        # a short rest would hardly take less time than a whole part
+        end = start + size if z.shape[2] - start >= size + size // 2 else z.shape[2]
+        out = part(z=z[:, :, start:end], start=start, frames=frames, **g, **held)
+        held = {name: out[name.replace("held", "kept")] for name in held}
+        first = config.hop * start - carry.delay  # sample that `wav` begins with
+        wav = out["wav"][0, max(0, -first) : config.hop * frames - first]
+        start = end
+        if wav.size:
+            yield wav

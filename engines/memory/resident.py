@@ -234,11 +234,14 @@ def _host_copies(module: torch.nn.Module, pin: bool) -> list[_HostCopy]:
 
 
 def _unique_bytes(module: torch.nn.Module) -> int:
-    storages = {
-        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
-        for tensors in (module.parameters(), module.buffers())
-        for tensor in tensors
-    }
+    storages = {}
+    for tensors in (module.parameters(), module.buffers()):
+        for tensor in tensors:
+            if tensor.is_mkldnn:  # in oneDNN's own order, behind no storage of torch's
+                storages[id(tensor)] = tensor.numel() * tensor.element_size()
+            else:
+                storage = tensor.untyped_storage()
+                storages[storage.data_ptr()] = storage.nbytes()
     return sum(storages.values())
 
 

@@ -6,13 +6,14 @@ import copy
 import json
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from engines.errors import EngineFailure
 from engines.runtime.eager import EagerRuntime, module_of, to_dtype
 from engines.runtime.onnx_file import (
     DECLARATION_KEY,
@@ -23,10 +24,11 @@ from engines.runtime.onnx_file import (
 )
 from engines.runtime.ort import OrtRuntime
 from engines.runtime.padding import blank
-from engines.runtime.stage import MapStage, declaration
+from engines.runtime.stage import MapStage, Port, declaration
 from engines.runtime.tracing import LEAST, OPSET, dynamic_axes, quiet, trace
 
 if TYPE_CHECKING:
+    import onnx
     import torch
     from torch import nn
 
@@ -37,6 +39,19 @@ Precision = Literal["fp32", "fp16", "int8"]
 # Largest error, as a share of the output's largest value (or of 1), that passes verification. What
 # has few bits is told apart from what is broken, no more.
 TOLERANCES: Mapping[str, float] = {"fp32": 1e-4, "fp16": 2e-2, "int8": 0.25, "int4": 0.75}
+
+
+@runtime_checkable
+class WritesGraph(Protocol):
+    """A module whose ONNX graph is better written by hand than by torch's exporter."""
+
+    def graph(self, inputs: Sequence[Port], outputs: Sequence[Port], opset: int) -> onnx.ModelProto:
+        """In float32, every dynamic axis free.
+
+        Raises:
+            ValueError: it cannot be expressed in that opset.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +99,34 @@ def export(
     Raises:
         EngineFailure: the stage has no module, or cannot be expressed in that opset.
     """
+    import onnx
     import torch
 
     module = copy.deepcopy(module_of(stage)).to("cpu").float().eval().requires_grad_(False)
-    if precision == "fp16":
-        module = _in_half_precision(stage, module)
     fixed = fixed or {}
-    with torch.no_grad():
-        program = _program(stage, module.to(device), opset, fixed, device)
+    model: onnx.ModelProto | None = None
+    if isinstance(module, WritesGraph) and precision == "fp32" and not fixed:
+        model = _written(stage, module, opset)
+    else:
+        if precision == "fp16":
+            module = _in_half_precision(stage, module)
+        with torch.no_grad():
+            program = _program(stage, module.to(device), opset, fixed, device)
     metadata = {
         DECLARATION_KEY: declaration(stage),
         FIXED_KEY: json.dumps(dict(fixed)),
         PRECISION_KEY: precision,
     }
-    program.model.metadata_props.update(metadata)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{stage.name}{SUFFIX}"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as scratch:
         made = Path(scratch) / file.name
-        program.save(made)
+        if model is not None:
+            onnx.helper.set_model_props(model, metadata)
+            onnx.save(model, made)
+        else:
+            program.model.metadata_props.update(metadata)
+            program.save(made)
         if precision == "int8" and not _quantise(made, metadata):
             log.info("%s has no matrix product and stays in fp32", stage.name)
         for part in Path(scratch).iterdir():  # weights beyond 2 GB stand in a file of their own
@@ -183,6 +207,17 @@ def random_inputs(
         else:
             inputs[port.name] = np.asarray(draw.uniform(0.5, 1.5), np.float32)
     return inputs
+
+
+def _written(stage: MapStage, module: WritesGraph, opset: int) -> onnx.ModelProto:
+    try:
+        return module.graph(stage.inputs, stage.outputs, opset)
+    except ValueError as error:
+        raise EngineFailure(
+            f"Stage {stage.name} cannot be written as ONNX of opset {opset}: {error}",
+            f"Opset {OPSET} is the one that is tried out.",
+            "Leave --opset out, or report it.",
+        ) from error
 
 
 def _in_half_precision(stage: MapStage, module: nn.Module) -> nn.Module:

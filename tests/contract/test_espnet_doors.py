@@ -53,7 +53,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (release / "dump" / "raw" / "spk2sid").write_text("<unk> 0\np225 1\nAnn 2\n", "utf-8")
     assert main(["convert", str(release), "--to", "onnx"]) == 0
     made = sorted(file.name for file in (release / "onnx").iterdir())
-    assert made == ["decoder.onnx", "encode.onnx", "flow.onnx"]
+    assert made == ["decode_part.onnx", "encode.onnx", "flow.onnx"]
     assert not list(release.glob(".onnx-*"))
     return folder
 

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from engines.checkpoint import Report
-from engines.espnet_vits import recipe, synthesis
+from engines.espnet_vits import recipe, streaming, synthesis
 from engines.espnet_vits.checkpoint import (
     examine_manifest,
     load_generator,
     open_release,
 )
-from engines.espnet_vits.model import Generator
-from engines.espnet_vits.stages import stages
+from engines.espnet_vits.model import DecodePart, Generator, WrittenDecodePart
+from engines.espnet_vits.stages import decode_part, stages
 from engines.espnet_vits.training import align, linear_spectrogram
+from engines.nn import onednn
 from engines.nn.alignment import best_path, hard_path, token_of_frame
 from engines.nn.masks import length_mask
 from engines.nn.spline import spline
@@ -54,8 +55,25 @@ class Replayer:
         return getattr(self, f"_do_{stage}", None)
 
     def _bind_stages(self, name: str) -> Mapping[str, Bound]:
-        made = stages(self.generator(name), masks=self._runtime.pads)
+        generator = self.generator(name)
+        made = stages(generator, masks=self._runtime.pads)
+        if not self._runtime.pads:
+            made["decode_part"] = decode_part(self._parts(generator), generator.config)
         return Lazy(lambda stage: self._runtime.bind(made[stage]))
+
+    def _parts(self, generator: Generator) -> DecodePart:
+        if self._runtime.name == "onnx":
+            return WrittenDecodePart(generator)
+        return DecodePart(generator, onednn.on_cpu(torch.float32))
+
+    def _decoded(self, case: Case, z: np.ndarray, g: Arrays) -> np.ndarray:
+        """As the program does it: in parts, where nothing is padded."""
+        bound = self._bound(case.checkpoint)
+        if self._runtime.pads:
+            return synthesis.decode(bound, z, g)
+        config = self.generator(case.checkpoint).config
+        sizes = streaming.growing(streaming.LARGEST_PART)
+        return np.concatenate(list(synthesis.decode_parts(bound, z, g, config, sizes)))
 
     def _do_text_encoder(self, case: Case) -> Arrays:
         encoder = self.generator(case.checkpoint).text_encoder
@@ -152,11 +170,12 @@ class Replayer:
         )
         prior = synthesis.encode(bound, text, given.get("durations"))
         noise = given.get("noise_z", np.zeros_like(prior.m))
-        if "max_len" in given:
-            z = synthesis.latent(bound, prior, noise, noise_scale)
-            wav = synthesis.decode(bound, z[:, :, : int(given["max_len"])], prior.g)
-        else:
+        if self._runtime.pads and "max_len" not in given:
             wav = synthesis.speak(bound, prior, noise, noise_scale)
+        else:
+            z = synthesis.latent(bound, prior, noise, noise_scale)
+            longest = int(given.get("max_len", z.shape[2]))
+            wav = self._decoded(case, z[:, :, :longest], prior.g)
         path = hard_path(prior.token, len(ids))
         return {"wav": wav, "att_w": path, "duration": prior.durations}
 
@@ -175,7 +194,7 @@ class Replayer:
             )
             path = align(generator.flow(z, y_mask, g), m, logs, x_mask, y_mask)[0].numpy()
         condition = {} if g is None else {"g": g.numpy()}
-        wav = synthesis.decode(self._bound(case.checkpoint), (z * y_mask).numpy(), condition)
+        wav = self._decoded(case, (z * y_mask).numpy(), condition)
         return {"wav": wav, "att_w": path, "duration": path.sum(0).astype(np.int64)}
 
     def _do_mel_spectrogram(self, case: Case) -> Arrays:

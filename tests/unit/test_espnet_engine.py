@@ -38,9 +38,10 @@ from engines.espnet_vits.checkpoint import load_generator, open_release
 from engines.espnet_vits.config import GeneratorConfig
 from engines.espnet_vits.engine import EspnetVitsEngine
 from engines.espnet_vits.frontend import Token
+from engines.espnet_vits.model import DecodePart
 from engines.espnet_vits.saying import say
 from engines.espnet_vits.shelf import Shelf
-from engines.espnet_vits.stages import stages
+from engines.espnet_vits.stages import decode_part, stages
 from engines.memory import MemoryManager
 from engines.runtime.buckets import Buckets
 from engines.runtime.eager import EagerRuntime
@@ -198,10 +199,13 @@ def test_parts_join_to_what_one_pass_gives(engine, models) -> None:
     )
     noise = normal(1, "noise", (1, size, frames))
     whole = synthesis.speak(bound, prior, noise, 0.7)
-    streamed = list(
-        streaming.sound(_only(bound, loading.STREAMED), prior, noise, 0.7, _of(release))
-    )
-    assert len(streamed[0]) == streaming.FIRST_PART * _of(release).hop
+    part = runtime.bind(decode_part(DecodePart(generator), _of(release)))
+    in_parts = {"flow": bound["flow"], "decode_part": part}
+    streamed = list(streaming.sound(in_parts, prior, noise, 0.7, _of(release)))
+    sizes = [each.size / _of(release).hop for each in streamed]
+    assert 0 < sizes[0] < streaming.FIRST_PART
+    assert all(earlier < later for earlier, later in pairwise(sizes[:4]))
+    assert len(sizes) > 4
     assert np.abs(np.concatenate(streamed) - whole).max() < 1e-5
     # a runtime that compiles: whole where a bucket holds it, else in as few parts as it can
     padded = EagerRuntime("cpu", buckets={**streaming.BUCKETS, "T_mel": Buckets([160])})
@@ -211,10 +215,6 @@ def test_parts_join_to_what_one_pass_gives(engine, models) -> None:
     assert np.abs(np.concatenate(cut) - whole).max() < 1e-5
     compiled = {"render": EagerRuntime("cpu").bind(stages(generator)["render"])}
     assert len(list(streaming.sound(compiled, prior, noise, 0.7, _of(release)))) == 1
-
-
-def _only(bound: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: bound[name] for name in names}
 
 
 def _of(release: Any) -> GeneratorConfig:
@@ -467,7 +467,7 @@ def test_every_runtime_of_the_table_has_its_stages(engine, models) -> None:
     made = stages(load_generator(open_release(folder)))
     assert {name for name, stage in made.items() if stage.exact} == {"encode", "flow"}
     [installed] = Shelf(models).releases()
-    names = [stage.name for stage in loading.from_weights(installed, compiles=True)]
+    names = [stage.name for stage in loading.from_weights(installed, "xla:0", "float32")]
     assert names == ["encode", "render"]
     with pytest.raises(UnsupportedRuntime):
         chunks(engine, "tiny", device="onnx:coreml")
@@ -516,7 +516,7 @@ def like(engine: EspnetVitsEngine, voice: Voice, **controls: Any) -> tuple[np.nd
 def said_by(models: Path, name: str, slug: str) -> np.ndarray:
     """The introduction of one speaker, as a clip."""
     installed = next(each for each in Shelf(models).releases() if each.id == name)
-    made = loading.from_weights(installed, compiles=False)
+    made = loading.from_weights(installed, "cpu", "float32")
     bound = {stage.name: EagerRuntime("cpu").bind(stage) for stage in made}
     saying = likeness.introduction(installed, installed.speakers[slug])
     return np.concatenate([chunk.samples for chunk in say(bound, saying, CancelToken())])

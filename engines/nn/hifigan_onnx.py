@@ -1,0 +1,295 @@
+"""`HiFiGanParts` as a graph for ONNX Runtime's CPU, where the exporter's is half as fast.
+
+Time lies along the rows, so that upsampling is a matrix product whose result is read in another
+shape. The residual blocks' convolutions go through the Fourier transform (`engines.nn.fourier`).
+Rows outside the sound are held at zero only where a part has any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor, nn
+
+from engines.nn import fourier
+from engines.nn.hifigan import LAST_SLOPE, SLOPE
+from engines.nn.hifigan_parts import Block, HiFiGanParts, Stage
+from engines.nn.onnx_graph import MICROSOFT, Graph, Value
+from engines.nn.valid_conv import PlainConv, ValidConv
+
+if TYPE_CHECKING:
+    import onnx
+
+LEAST_OPSET = 16
+FEW_CHANNELS = 64  # up to which the Fourier transform takes longer than it saves
+IMAGES = 4
+
+
+def write(
+    parts: HiFiGanParts, inputs: Sequence[Value], outputs: Sequence[Value], opset: int
+) -> onnx.ModelProto:
+    """
+    Args:
+        parts: made of plain convolutions.
+        inputs, outputs: what they are called, in the order of `HiFiGanParts.forward`.
+
+    Raises:
+        ValueError: the opset is too old.
+    """
+    if opset < LEAST_OPSET:
+        raise ValueError(f"it takes opset {LEAST_OPSET} or a newer one")
+    graph = Graph()
+    z, start, frames, *rest = (each.name for each in inputs)
+    latent, *before = inputs[-1 - len(parts.scales) :]
+    g = graph.node("Reshape", rest[0], [1, -1]) if parts.cond is not None else ""
+
+    held = int(latent.shape[2])
+    z = graph.node("Concat", latent.name, z, axis=2)
+    kept = [graph.node("Slice", z, [-held], [np.iinfo(np.int64).max], [2])]
+    x = graph.node("Transpose", graph.node("Squeeze", z, [0]), perm=[1, 0])
+    x = _unfolded(graph, x, parts.conv_pre)
+    if parts.cond is not None:
+        x = graph.node("Add", x, _conditioned(graph, parts.cond, g))
+    rows = _Rows(graph, x, graph.node("Sub", start, held - parts.conv_pre.reach // 2), frames)
+    x = rows.silenced_if_needed()
+    for i, (stage, carried) in enumerate(zip(parts.stages, before, strict=True)):
+        assert isinstance(stage, Stage)
+        held = int(carried.shape[1])
+        new = _unfolded(graph, graph.node("LeakyRelu", x, alpha=SLOPE), stage.up)
+        new = graph.node("Reshape", new, [-1, stage.outputs])
+        if parts.conds:
+            new = graph.node("Add", new, _conditioned(graph, parts.conds[i], g))
+        x = graph.node("Concat", graph.node("Squeeze", carried.name, [0]), new, axis=0)
+        first = graph.node("Mul", graph.node("Add", rows.first, 1), stage.scale)
+        first = graph.node("Sub", first, stage.lead + held)
+        rows = _Rows(graph, x, first, graph.node("Mul", rows.end, stage.scale))
+        x = rows.silenced_if_needed()
+        last = graph.node("Slice", x, [-held], [np.iinfo(np.int64).max], [0])
+        kept.append(graph.node("Unsqueeze", last, [0]))
+        if i + 1 < len(parts.stages):
+            x = _Blocks(stage, x, rows).added(graph)
+            rows = _Rows(graph, x, graph.node("Add", first, stage.reach), rows.end)
+        else:
+            x = _Blocks(stage, x, rows, parts.conv_post).added(graph)
+    made = [graph.node("Reshape", graph.node("Tanh", x), [1, -1]), *kept]
+    return graph.model("parts", inputs, list(zip(made, outputs, strict=True)), opset)
+
+
+class _Rows:
+    """Where the rows of a buffer are, as `hifigan_parts.Rows`.
+
+    Args:
+        x: the buffer.
+        first, end: int64 [].
+    """
+
+    def __init__(self, graph: Graph, x: str, first: str, end: str) -> None:
+        self._graph, self._x, self.first, self.end = graph, x, first, end
+        self.count = graph.node("Shape", x, start=0, end=1)
+        after = graph.node("Add", first, graph.node("Squeeze", self.count, [0]))
+        self.leave_it = graph.node(
+            "Or", graph.node("Less", first, 0), graph.node("Greater", after, end)
+        )
+
+    def less(self, graph: Graph, rows: int) -> str:
+        """The buffer's number of rows less some, int64 [1]."""
+        return graph.node("Sub", self.count, [rows])
+
+    def silenced_if_needed(self) -> str:
+        return self._graph.either(
+            self.leave_it,
+            lambda graph: self.silenced(graph, self._x, 0, 0),
+            lambda graph: graph.node("Identity", self._x),
+        )
+
+    def silenced(self, graph: Graph, x: str, cut: int, missing: int) -> str:
+        """Rows outside the sound at zero.
+
+        Args:
+            x: the buffer's rows from `cut` on; altogether it lacks `missing`.
+        """
+        return graph.node("Mul", x, graph.node("Unsqueeze", self.mask(graph, cut, missing), [1]))
+
+    def mask(self, graph: Graph, cut: int = 0, missing: int = 0) -> str:
+        """1 for rows of the sound, float32 [rows - missing]."""
+        row = graph.node("Range", 0, graph.node("Squeeze", self.less(graph, missing), [0]), 1)
+        row = graph.node("Add", row, graph.node("Add", self.first, cut))
+        inside = graph.node(
+            "And", graph.node("GreaterOrEqual", row, 0), graph.node("Less", row, self.end)
+        )
+        return graph.node("Cast", inside, to=graph.FLOAT)
+
+
+class _Blocks:
+    """The sum of a stage's residual blocks on a buffer.
+
+    Args:
+        last: the convolution behind the last stage.
+    """
+
+    def __init__(self, stage: Stage, x: str, rows: _Rows, last: ValidConv | None = None) -> None:
+        self._stage, self._x, self._rows, self._last = stage, x, rows, last
+
+    def added(self, graph: Graph) -> str:
+        few = self._stage.outputs <= FEW_CHANNELS or self._last is not None
+        add = self._as_images if few else self._as_rows
+        return graph.either(
+            self._rows.leave_it,
+            lambda inner: add(inner, silence=True),
+            lambda inner: add(inner, silence=False),
+        )
+
+    def _as_images(self, graph: Graph, *, silence: bool) -> str:
+        """By ONNX Runtime's own convolutions. Its fastest ones share out images among the cores,
+        so the rows are cut into some, which overlap by what is lost at their ends."""
+        reach = self._stage.reach + (self._last.reach // 2 if self._last else 0)
+        wanted = self._rows.less(graph, 2 * reach)
+        each = graph.node("Div", graph.node("Add", wanted, [IMAGES - 1]), [IMAGES])
+        last = graph.node("Sub", wanted, each)
+        starts = [
+            graph.node("Div", graph.node("Mul", last, [i]), [IMAGES - 1]) for i in range(IMAGES)
+        ]
+
+        def images(x: str) -> str:
+            """[channels, rows] → [IMAGES, channels, 1, each + 2 * reach]"""
+            ends = [graph.node("Add", graph.node("Add", at, each), [2 * reach]) for at in starts]
+            cuts = zip(starts, ends, strict=True)
+            parts = [graph.node("Slice", x, start, end, [1]) for start, end in cuts]
+            alone = [graph.node("Unsqueeze", part, [0, 2]) for part in parts]
+            return graph.node("Concat", *alone, axis=0)
+
+        mask = images(graph.node("Unsqueeze", self._rows.mask(graph), [0])) if silence else ""
+
+        def silenced(x: str) -> str:
+            return graph.node("Mul", x, mask) if silence else x
+
+        x, total = images(graph.node("Transpose", self._x, perm=[1, 0])), ""
+        active = graph.node("LeakyRelu", x, alpha=SLOPE)
+        for block in self._stage.all_blocks():
+            made, h = x, active
+            for number, (conv1, conv2) in enumerate(block.pairs()):
+                if number:
+                    h = graph.node("LeakyRelu", made, alpha=SLOPE)
+                h = silenced(graph.node("LeakyRelu", _image(graph, h, conv1), alpha=SLOPE))
+                made = silenced(graph.node("Add", _image(graph, h, conv2), made))
+            total = graph.node("Add", total, made) if total else made
+        if self._last is not None:
+            total = _image(graph, graph.node("LeakyRelu", total, alpha=LAST_SLOPE), self._last)
+        y = graph.node("Transpose", graph.node("Squeeze", total, [2]), perm=[0, 2, 1])
+        y = graph.node("Slice", y, [reach], graph.node("Add", each, [reach]), [1])
+        # what two of them hold, as they were rounded up, is taken from the later one
+        counts = [
+            graph.node("Sub", *pair) for pair in zip([*starts[1:], wanted], starts, strict=True)
+        ]
+        parts = [
+            graph.node("Slice", graph.node("Gather", y, number, axis=0), [0], count, [0])
+            for number, count in enumerate(counts)
+        ]
+        return graph.node("Concat", *parts, axis=0)
+
+    def _as_rows(self, graph: Graph, *, silence: bool) -> str:
+        active, total = graph.node("LeakyRelu", self._x, alpha=SLOPE), ""
+        for block in self._stage.all_blocks():
+            made = self._one(graph, block, active, silence=silence)
+            total = graph.node("Add", total, made) if total else made
+        return total
+
+    def _one(self, graph: Graph, block: Block, active: str, *, silence: bool) -> str:
+        x, cut = self._x, self._stage.reach - block.reach
+        skipped = cut  # rows of x and `active` that are not needed, at either end
+        at = cut  # the buffer's row that x begins with, once it is rid of those
+        for number, (conv1, conv2) in enumerate(block.pairs()):
+            if number:
+                active, skipped = graph.node("LeakyRelu", x, alpha=SLOPE), 0
+            at += conv1.reach // 2
+            h = _fourier(graph, active, conv1, skipped, self._rows.less(graph, 2 * at))
+            if silence:
+                h = _cropped(graph, h, 0, self._rows.less(graph, 2 * at))
+                h = self._rows.silenced(graph, h, at, 2 * at)
+            h = graph.node("LeakyRelu", h, alpha=SLOPE)
+            at += conv2.reach // 2
+            wanted = self._rows.less(graph, 2 * at)
+            h = _cropped(graph, _fourier(graph, h, conv2, 0, wanted), 0, wanted)
+            side = skipped + (conv1.reach + conv2.reach) // 2
+            x = graph.node("Add", h, _cropped(graph, x, side, wanted))
+            if silence:
+                x = self._rows.silenced(graph, x, at, 2 * at)
+        return x
+
+
+def _fourier(graph: Graph, x: str, conv: ValidConv, skipped: int, wanted: str) -> str:
+    """A convolution from row `skipped` of x on: [wanted and more, D], what is more of no use.
+
+    Args:
+        wanted: int64 [1].
+    """
+    weight, phases = _weight(conv), conv.dilation
+    made = fourier.transform(fourier.size_for(conv.taps, conv.channels), conv.taps)
+    step = made.results * phases
+    blocks = graph.node("Div", graph.node("Add", wanted, [step - 1]), [step])
+    column = graph.node("Range", 0, graph.node("Squeeze", blocks, [0]), 1)
+    column = graph.node("Mul", column, step)
+    if phases > 1:
+        column = graph.node("Add", graph.node("Unsqueeze", column, [1]), list(range(phases)))
+        column = graph.node("Reshape", column, [-1])
+    offsets = [skipped + tap * phases for tap in range(made.size)]
+    row = graph.node("Add", graph.node("Unsqueeze", column, [0]), graph.column(offsets))
+    there = graph.node("Shape", x, start=0, end=1)
+    row = graph.node("Min", row, graph.node("Sub", there, 1))  # beyond the end anything will do
+    cut = graph.node("Reshape", graph.node("Gather", x, row, axis=0), [made.size, -1])
+    points = graph.node("MatMul", _constant(graph, made.analysis), cut)
+    points = graph.node("Reshape", points, [made.points, -1, conv.channels])
+    mixed = graph.node("MatMul", points, _constant(graph, made.spectrum(weight)))
+    if phases == 1:  # which also puts the results of each block beside each other
+        each = _constant(graph, made.synthesis[None])
+        y = graph.node("FusedMatMul", each, mixed, transBatchB=1, domain=MICROSOFT)
+    else:
+        mixed = graph.node("Reshape", mixed, [made.points, -1])
+        y = graph.node("MatMul", _constant(graph, made.synthesis), mixed)
+        y = graph.node("Reshape", y, [made.results, -1, phases * conv.outputs])
+        y = graph.node("Transpose", y, perm=[1, 0, 2])
+    y = graph.node("Reshape", y, [-1, conv.outputs])
+    return y if conv.bias is None else graph.node("Add", y, _constant(graph, conv.bias))
+
+
+def _image(graph: Graph, x: str, conv: ValidConv) -> str:
+    side = conv.reach // 2
+    weight = graph.constant(_weight(conv)[:, :, None].numpy(), here=True)
+    bias = [] if conv.bias is None else [graph.constant(conv.bias.numpy(), here=True)]
+    pads, dilations = [0, side, 0, side], [1, conv.dilation]
+    return graph.node("Conv", x, weight, *bias, pads=pads, dilations=dilations)
+
+
+def _unfolded(graph: Graph, x: str, conv: ValidConv) -> str:
+    """A convolution as one product of all taps side by side."""
+    last = [tap - conv.taps + 1 or np.iinfo(np.int64).max for tap in range(conv.taps)]
+    shifted = [graph.node("Slice", x, [tap], [last[tap]], [0]) for tap in range(conv.taps)]
+    weight = _weight(conv).permute(2, 1, 0).reshape(-1, conv.outputs)
+    bias = [] if conv.bias is None else [_constant(graph, conv.bias)]
+    beside = graph.node("Concat", *shifted, axis=1)
+    return graph.node("Gemm", beside, _constant(graph, weight), *bias)
+
+
+def _conditioned(graph: Graph, conv: nn.Module, g: str) -> str:
+    """A convolution of one tap over the condition [1, G] → [1, D]."""
+    assert isinstance(conv, nn.Conv1d)
+    weight = _constant(graph, conv.weight[:, :, 0].t())
+    bias = [] if conv.bias is None else [_constant(graph, conv.bias)]
+    return graph.node("Gemm", g, weight, *bias)
+
+
+def _cropped(graph: Graph, x: str, first: int, count: str) -> str:
+    end = graph.node("Add", count, [first]) if first else count
+    return graph.node("Slice", x, [first], end, [0])
+
+
+def _weight(conv: ValidConv) -> Tensor:
+    """[D, C, K]."""
+    assert isinstance(conv, PlainConv)
+    return conv.weight[:, :, 0].detach()
+
+
+def _constant(graph: Graph, tensor: Tensor) -> str:
+    return graph.constant(tensor.detach().float().cpu().numpy())
