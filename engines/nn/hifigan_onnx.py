@@ -68,11 +68,8 @@ def write(
         x = rows.silenced_if_needed()
         last = graph.node("Slice", x, [-held], [np.iinfo(np.int64).max], [0])
         kept.append(graph.node("Unsqueeze", last, [0]))
-        if i + 1 < len(parts.stages):
-            x = _Blocks(stage, x, rows).added(graph)
-            rows = _Rows(graph, x, graph.node("Add", first, stage.reach), rows.end)
-        else:
-            x = _Blocks(stage, x, rows, parts.conv_post).added(graph)
+        x = _blocks(graph, stage, x, rows, parts.conv_post if stage is parts.stages[-1] else None)
+        rows = _Rows(graph, x, graph.node("Add", first, stage.reach), rows.end)
     made = [graph.node("Reshape", graph.node("Tanh", x), [1, -1]), *kept]
     return graph.model("parts", inputs, list(zip(made, outputs, strict=True)), opset)
 
@@ -88,10 +85,26 @@ class _Rows:
     def __init__(self, graph: Graph, x: str, first: str, end: str) -> None:
         self._graph, self._x, self.first, self.end = graph, x, first, end
         self.count = graph.node("Shape", x, start=0, end=1)
-        after = graph.node("Add", first, graph.node("Squeeze", self.count, [0]))
-        self.leave_it = graph.node(
-            "Or", graph.node("Less", first, 0), graph.node("Greater", after, end)
+
+    def leave_sound(self, graph: Graph) -> str:
+        """Are some outside of it? bool []."""
+        return graph.node(
+            "Or", graph.node("Less", self.first, 0), graph.node("Greater", self._after(graph), 0)
         )
+
+    def far(self, graph: Graph, reach: int, least: int) -> tuple[str, str]:
+        """As `hifigan_parts.Rows.far`, each int64 []."""
+        spare = graph.node("Squeeze", self.less(graph, least), [0])
+        lead = graph.node("Min", graph.node("Sub", -reach, self.first), spare)
+        lead = graph.node("Max", lead, 0)
+        spare = graph.node("Sub", spare, lead)
+        tail = graph.node("Min", graph.node("Sub", self._after(graph), reach), spare)
+        return lead, graph.node("Max", tail, 0)
+
+    def _after(self, graph: Graph) -> str:
+        """Rows behind the sound's last, below 0 where there are none."""
+        count = graph.node("Squeeze", self.count, [0])
+        return graph.node("Sub", graph.node("Add", self.first, count), self.end)
 
     def less(self, graph: Graph, rows: int) -> str:
         """The buffer's number of rows less some, int64 [1]."""
@@ -99,7 +112,7 @@ class _Rows:
 
     def silenced_if_needed(self) -> str:
         return self._graph.either(
-            self.leave_it,
+            self.leave_sound(self._graph),
             lambda graph: self.silenced(graph, self._x, 0, 0),
             lambda graph: graph.node("Identity", self._x),
         )
@@ -122,24 +135,41 @@ class _Rows:
         return graph.node("Cast", inside, to=graph.FLOAT)
 
 
-class _Blocks:
+def _blocks(graph: Graph, stage: Stage, x: str, rows: _Rows, last: ValidConv | None) -> str:
     """The sum of a stage's residual blocks on a buffer.
 
     Args:
         last: the convolution behind the last stage.
     """
 
-    def __init__(self, stage: Stage, x: str, rows: _Rows, last: ValidConv | None = None) -> None:
+    def near(inner: Graph) -> str:
+        """Of the rows near the sound; what is made of others is silenced in any case."""
+        reach = stage.reach + (last.reach // 2 if last else 0)
+        lead, tail = rows.far(inner, reach, 2 * reach + 1)
+        start = inner.node("Unsqueeze", lead, [0])
+        cut = inner.node("Slice", x, start, inner.node("Sub", rows.count, tail), [0])
+        there = _Rows(inner, cut, inner.node("Add", rows.first, lead), rows.end)
+        made = _Sound(stage, cut, there, last).added(inner, silence=True)
+        ends = start, [0], inner.node("Unsqueeze", tail, [0]), [0]
+        return inner.node("Pad", made, inner.node("Concat", *ends, axis=0))
+
+    return graph.either(
+        rows.leave_sound(graph),
+        near,
+        lambda inner: _Sound(stage, x, rows, last).added(inner, silence=False),
+    )
+
+
+class _Sound:
+    """How the blocks' sum is made."""
+
+    def __init__(self, stage: Stage, x: str, rows: _Rows, last: ValidConv | None) -> None:
         self._stage, self._x, self._rows, self._last = stage, x, rows, last
 
-    def added(self, graph: Graph) -> str:
-        few = self._stage.outputs <= FEW_CHANNELS or self._last is not None
-        add = self._as_images if few else self._as_rows
-        return graph.either(
-            self._rows.leave_it,
-            lambda inner: add(inner, silence=True),
-            lambda inner: add(inner, silence=False),
-        )
+    def added(self, graph: Graph, *, silence: bool) -> str:
+        if self._stage.outputs <= FEW_CHANNELS or self._last is not None:
+            return self._as_images(graph, silence=silence)
+        return self._as_rows(graph, silence=silence)
 
     def _as_images(self, graph: Graph, *, silence: bool) -> str:
         """By ONNX Runtime's own convolutions. Its fastest ones share out images among the cores,

@@ -11,7 +11,7 @@ C latent channels, G channels of the global condition, T_part frames of a part, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +27,11 @@ class Rows:
 
     Attributes:
         first: number of the buffer's first row.
-        mask: [rows, 1] instead of both, for runtimes that are handed a graph.
+        mask: [rows, 1] instead of looking at the numbers, for runtimes that are handed a graph.
     """
 
-    first: int
-    end: int
+    first: Tensor | int
+    end: Tensor | int
     mask: Tensor | None = None
 
     def silenced(self, x: Tensor, cut: int) -> Tensor:
@@ -42,28 +42,39 @@ class Rows:
         """
         if self.mask is not None:
             return x * self.mask[cut : cut + x.shape[0]].to(x.dtype)
-        before, inside = -(self.first + cut), self.end - self.first - cut
+        before, inside = -int(self.first + cut), int(self.end - self.first) - cut
         if before > 0:
             x[:before] = 0
         if inside < x.shape[0]:
             x[max(0, inside) :] = 0
         return x
 
+    def far(self, x: Tensor, reach: int, least: int) -> tuple[int, int]:
+        """How many of a buffer's first and last rows are further from the sound than `reach`;
+        `least` are left in any case."""
+        if self.mask is not None:
+            return 0, 0
+        spare = x.shape[0] - least
+        lead = max(0, min(-int(self.first) - reach, spare))
+        after = int(self.first - self.end) + x.shape[0]
+        return lead, max(0, min(after - reach, spare - lead))
+
 
 # rows of a buffer, number of the first, number after the sound's last → where they are
-Place = Callable[[int, Tensor, Tensor], Rows]
+Place = Callable[[int, "Tensor | int", "Tensor | int"], Rows]
 
 
-def at_hand(_: int, first: Tensor, end: Tensor) -> Rows:
+def at_hand(_: int, first: Tensor | int, end: Tensor | int) -> Rows:
     """For runtimes that run what is written: the numbers may be looked at."""
     return Rows(int(first), int(end))
 
 
-def in_graph(rows: int, first: Tensor, end: Tensor) -> Rows:
+def in_graph(rows: int, first: Tensor | int, end: Tensor | int) -> Rows:
     """For runtimes that are handed a graph."""
+    assert isinstance(first, Tensor)
     row = torch.arange(rows, device=first.device) + first
     mask = (row >= 0) & (row < end)
-    return Rows(0, 0, mask[:, None])
+    return Rows(first, end, mask[:, None])
 
 
 class HiFiGanParts(nn.Module):
@@ -100,7 +111,7 @@ class HiFiGanParts(nn.Module):
                 `engines.nn.reach.hifigan_carry` tells.
 
         Returns:
-            [1, hop * T_part], and what is carried.
+            [1, hop * T_part], of no meaning outside the sound, and what is carried.
         """
         latent, *carry = rest[-1 - len(self.scales) :]
         z = torch.cat([latent, z], 2)
@@ -109,21 +120,20 @@ class HiFiGanParts(nn.Module):
         g = rest[0] if self.cond is not None else None
         if self.cond is not None:
             x = x + self.cond(g)[:, :, 0]
-        first = start - latent.shape[2] + self.conv_pre.reach // 2
-        x = self.place(x.shape[0], first, frames).silenced(x, 0)
-        end = frames
+        rows = self.place(x.shape[0], start - latent.shape[2] + self.conv_pre.reach // 2, frames)
+        x = rows.silenced(x, 0)
         for i, (stage, before) in enumerate(zip(self.stages, carry, strict=True)):
             assert isinstance(stage, Stage)
-            end = end * stage.scale
-            first = (first + 1) * stage.scale - stage.lead - before.shape[1]
-            rows = self.place(before.shape[1] + (x.shape[0] - 1) * stage.scale, first, end)
+            held = before.shape[1]
             new = stage.upsampled(functional.leaky_relu(x, SLOPE))
             if self.conds:
                 new = new + self.conds[i](g)[:, :, 0]
+            first = (rows.first + 1) * stage.scale - stage.lead - held
+            rows = self.place(held + new.shape[0], first, rows.end * stage.scale)
             x = rows.silenced(torch.cat([before[0], new]), 0)
-            kept.append(x[None, x.shape[0] - before.shape[1] :])
+            kept.append(x[None, x.shape[0] - held :])
             x = stage(x, rows)
-            first = first + stage.reach
+            rows = replace(rows, first=rows.first + stage.reach)
         wav = torch.tanh(self.conv_post(functional.leaky_relu(x, LAST_SLOPE)))
         return (wav.t(), *kept)
 
@@ -156,6 +166,14 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor, rows: Rows) -> Tensor:
         """[rows, channels] → the same without `reach` rows at either end."""
+        lead, tail = rows.far(x, self.reach, 2 * self.reach + 1)
+        if lead or tail:  # what is made of them is silenced in any case
+            near = x[lead : x.shape[0] - tail]
+            total = self._added(near, Rows(rows.first + lead, rows.end))
+            return functional.pad(total, (0, 0, lead, tail))
+        return self._added(x, rows)
+
+    def _added(self, x: Tensor, rows: Rows) -> Tensor:
         active, total = functional.leaky_relu(x, SLOPE), None
         for block in self.all_blocks():
             cut = self.reach - block.reach
