@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor, nn
 
-from engines.nn import fourier
+from engines.nn import conv_onnx
 from engines.nn.hifigan import LAST_SLOPE, SLOPE
 from engines.nn.hifigan_parts import Block, HiFiGanParts, Stage
-from engines.nn.onnx_graph import MICROSOFT, Graph, Value
-from engines.nn.valid_conv import PlainConv, ValidConv
+from engines.nn.onnx_graph import Graph, Value
+from engines.nn.valid_conv import ValidConv
 
 if TYPE_CHECKING:
     import onnx
@@ -49,18 +48,18 @@ def write(
     z = graph.node("Concat", latent.name, z, axis=2)
     kept = [graph.node("Slice", z, [-held], [np.iinfo(np.int64).max], [2])]
     x = graph.node("Transpose", graph.node("Squeeze", z, [0]), perm=[1, 0])
-    x = _unfolded(graph, x, parts.conv_pre)
+    x = conv_onnx.unfolded(graph, x, parts.conv_pre)
     if parts.cond is not None:
-        x = graph.node("Add", x, _conditioned(graph, parts.cond, g))
+        x = graph.node("Add", x, conv_onnx.conditioned(graph, parts.cond, g))
     rows = _Rows(graph, x, graph.node("Sub", start, held - parts.conv_pre.reach // 2), frames)
     x = rows.silenced_if_needed()
     for i, (stage, carried) in enumerate(zip(parts.stages, before, strict=True)):
         assert isinstance(stage, Stage)
         held = int(carried.shape[1])
-        new = _unfolded(graph, graph.node("LeakyRelu", x, alpha=SLOPE), stage.up)
+        new = conv_onnx.unfolded(graph, graph.node("LeakyRelu", x, alpha=SLOPE), stage.up)
         new = graph.node("Reshape", new, [-1, stage.outputs])
         if parts.conds:
-            new = graph.node("Add", new, _conditioned(graph, parts.conds[i], g))
+            new = graph.node("Add", new, conv_onnx.conditioned(graph, parts.conds[i], g))
         x = graph.node("Concat", graph.node("Squeeze", carried.name, [0]), new, axis=0)
         first = graph.node("Mul", graph.node("Add", rows.first, 1), stage.scale)
         first = graph.node("Sub", first, stage.lead + held)
@@ -202,11 +201,15 @@ class _Sound:
             for number, (conv1, conv2) in enumerate(block.pairs()):
                 if number:
                     h = graph.node("LeakyRelu", made, alpha=SLOPE)
-                h = silenced(graph.node("LeakyRelu", _image(graph, h, conv1), alpha=SLOPE))
-                made = silenced(graph.node("Add", _image(graph, h, conv2), made))
+                h = silenced(
+                    graph.node("LeakyRelu", conv_onnx.over_images(graph, h, conv1), alpha=SLOPE)
+                )
+                made = silenced(graph.node("Add", conv_onnx.over_images(graph, h, conv2), made))
             total = graph.node("Add", total, made) if total else made
         if self._last is not None:
-            total = _image(graph, graph.node("LeakyRelu", total, alpha=LAST_SLOPE), self._last)
+            total = conv_onnx.over_images(
+                graph, graph.node("LeakyRelu", total, alpha=LAST_SLOPE), self._last
+            )
         y = graph.node("Transpose", graph.node("Squeeze", total, [2]), perm=[0, 2, 1])
         y = graph.node("Slice", y, [reach], graph.node("Add", each, [reach]), [1])
         # what two of them hold, as they were rounded up, is taken from the later one
@@ -234,92 +237,16 @@ class _Sound:
             if number:
                 active, skipped = graph.node("LeakyRelu", x, alpha=SLOPE), 0
             at += conv1.reach // 2
-            h = _fourier(graph, active, conv1, skipped, self._rows.less(graph, 2 * at))
+            h = conv_onnx.in_blocks(graph, active, conv1, skipped, self._rows.less(graph, 2 * at))
             if silence:
-                h = _cropped(graph, h, 0, self._rows.less(graph, 2 * at))
+                h = conv_onnx.cropped(graph, h, 0, self._rows.less(graph, 2 * at))
                 h = self._rows.silenced(graph, h, at, 2 * at)
             h = graph.node("LeakyRelu", h, alpha=SLOPE)
             at += conv2.reach // 2
             wanted = self._rows.less(graph, 2 * at)
-            h = _cropped(graph, _fourier(graph, h, conv2, 0, wanted), 0, wanted)
+            h = conv_onnx.cropped(graph, conv_onnx.in_blocks(graph, h, conv2, 0, wanted), 0, wanted)
             side = skipped + (conv1.reach + conv2.reach) // 2
-            x = graph.node("Add", h, _cropped(graph, x, side, wanted))
+            x = graph.node("Add", h, conv_onnx.cropped(graph, x, side, wanted))
             if silence:
                 x = self._rows.silenced(graph, x, at, 2 * at)
         return x
-
-
-def _fourier(graph: Graph, x: str, conv: ValidConv, skipped: int, wanted: str) -> str:
-    """A convolution from row `skipped` of x on: [wanted and more, D], what is more of no use.
-
-    Args:
-        wanted: int64 [1].
-    """
-    weight, phases = _weight(conv), conv.dilation
-    made = fourier.transform(fourier.size_for(conv.taps, conv.channels), conv.taps)
-    step = made.results * phases
-    blocks = graph.node("Div", graph.node("Add", wanted, [step - 1]), [step])
-    column = graph.node("Range", 0, graph.node("Squeeze", blocks, [0]), 1)
-    column = graph.node("Mul", column, step)
-    if phases > 1:
-        column = graph.node("Add", graph.node("Unsqueeze", column, [1]), list(range(phases)))
-        column = graph.node("Reshape", column, [-1])
-    offsets = [skipped + tap * phases for tap in range(made.size)]
-    row = graph.node("Add", graph.node("Unsqueeze", column, [0]), graph.column(offsets))
-    there = graph.node("Shape", x, start=0, end=1)
-    row = graph.node("Min", row, graph.node("Sub", there, 1))  # beyond the end anything will do
-    cut = graph.node("Reshape", graph.node("Gather", x, row, axis=0), [made.size, -1])
-    points = graph.node("MatMul", _constant(graph, made.analysis), cut)
-    points = graph.node("Reshape", points, [made.points, -1, conv.channels])
-    mixed = graph.node("MatMul", points, _constant(graph, made.spectrum(weight)))
-    if phases == 1:  # which also puts the results of each block beside each other
-        each = _constant(graph, made.synthesis[None])
-        y = graph.node("FusedMatMul", each, mixed, transBatchB=1, domain=MICROSOFT)
-    else:
-        mixed = graph.node("Reshape", mixed, [made.points, -1])
-        y = graph.node("MatMul", _constant(graph, made.synthesis), mixed)
-        y = graph.node("Reshape", y, [made.results, -1, phases * conv.outputs])
-        y = graph.node("Transpose", y, perm=[1, 0, 2])
-    y = graph.node("Reshape", y, [-1, conv.outputs])
-    return y if conv.bias is None else graph.node("Add", y, _constant(graph, conv.bias))
-
-
-def _image(graph: Graph, x: str, conv: ValidConv) -> str:
-    side = conv.reach // 2
-    weight = graph.constant(_weight(conv)[:, :, None].numpy(), here=True)
-    bias = [] if conv.bias is None else [graph.constant(conv.bias.numpy(), here=True)]
-    pads, dilations = [0, side, 0, side], [1, conv.dilation]
-    return graph.node("Conv", x, weight, *bias, pads=pads, dilations=dilations)
-
-
-def _unfolded(graph: Graph, x: str, conv: ValidConv) -> str:
-    """A convolution as one product of all taps side by side."""
-    last = [tap - conv.taps + 1 or np.iinfo(np.int64).max for tap in range(conv.taps)]
-    shifted = [graph.node("Slice", x, [tap], [last[tap]], [0]) for tap in range(conv.taps)]
-    weight = _weight(conv).permute(2, 1, 0).reshape(-1, conv.outputs)
-    bias = [] if conv.bias is None else [_constant(graph, conv.bias)]
-    beside = graph.node("Concat", *shifted, axis=1)
-    return graph.node("Gemm", beside, _constant(graph, weight), *bias)
-
-
-def _conditioned(graph: Graph, conv: nn.Module, g: str) -> str:
-    """A convolution of one tap over the condition [1, G] → [1, D]."""
-    assert isinstance(conv, nn.Conv1d)
-    weight = _constant(graph, conv.weight[:, :, 0].t())
-    bias = [] if conv.bias is None else [_constant(graph, conv.bias)]
-    return graph.node("Gemm", g, weight, *bias)
-
-
-def _cropped(graph: Graph, x: str, first: int, count: str) -> str:
-    end = graph.node("Add", count, [first]) if first else count
-    return graph.node("Slice", x, [first], end, [0])
-
-
-def _weight(conv: ValidConv) -> Tensor:
-    """[D, C, K]."""
-    assert isinstance(conv, PlainConv)
-    return conv.weight[:, :, 0].detach()
-
-
-def _constant(graph: Graph, tensor: Tensor) -> str:
-    return graph.constant(tensor.detach().float().cpu().numpy())

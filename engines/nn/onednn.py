@@ -1,7 +1,8 @@
-"""Convolutions by oneDNN, as torch has it for x86: weights in its own order from the start, what
-follows a convolution done with it, and those of many taps through the Fourier transform.
+"""Convolutions by oneDNN, as torch has it for x86: weights in its own order from the start, and what
+follows a convolution done with it.
 
-`PlainConv` calls the same library, but has it reorder the weights at every call.
+`PlainConv` calls the same library, but has it reorder the weights at every call. The Fourier
+transform gains nothing here: torch's products of small matrices are too slow.
 """
 
 from __future__ import annotations
@@ -63,9 +64,9 @@ class OneDnnConv(ValidConv):
         return as_rows(y)
 
 
-def _ordered(weight: Tensor, dilation: list[int], groups: int = 1) -> Tensor:
+def _ordered(weight: Tensor, dilation: list[int]) -> Tensor:
     """A convolution's weights as oneDNN likes them; no other operation can read them then."""
     found: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
-        weight.detach().contiguous(), [0, 0], [1, 1], dilation, groups, None
+        weight.detach().contiguous(), [0, 0], [1, 1], dilation, 1, None
     )
     return found

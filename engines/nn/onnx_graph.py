@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Graph:
         import onnx
 
         owner, array = self if here else self._root, np.asarray(array, order="C")
-        key = array.dtype.str, array.shape, array.tobytes()
+        key = array.dtype.str, array.shape, sha256(array.tobytes()).digest()
         if key not in owner._constants:
             owner._constants[key] = self._name("constant")
             owner._weights.append(onnx.numpy_helper.from_array(array, owner._constants[key]))

@@ -1,4 +1,4 @@
-"""Convolutions over time without padding, each the way that one kind of runtime likes best.
+"""Convolutions over time without padding, of rows of channels.
 
 T rows of time, C channels in, D channels out, K taps.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -58,22 +57,6 @@ class PlainConv(ValidConv):
     def forward(self, x: Tensor) -> Tensor:
         y = functional.conv2d(as_image(x), self.weight, self.bias, dilation=(1, self.dilation))
         return as_rows(y)
-
-
-class UnfoldedConv(ValidConv):
-    """One matrix product of all taps side by side, which needs no other order of the channels."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, dilation: int = 1) -> None:
-        super().__init__(weight, bias, dilation)
-        by_tap = weight.detach().permute(2, 1, 0).reshape(-1, self.outputs)
-        self.register_buffer("weight", by_tap.clone())
-        self.weight: Tensor
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows = x.shape[0] - self.reach
-        shifted = [x[tap * self.dilation :][:rows] for tap in range(self.taps)]
-        y = torch.cat(shifted, 1) @ self.weight
-        return y if self.bias is None else y + self.bias
 
 
 def as_image(x: Tensor) -> Tensor:
