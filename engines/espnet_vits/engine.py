@@ -128,9 +128,8 @@ class EspnetVitsEngine:
                 clip = voice.conditioning[EMBEDDING]
                 conditions |= yield from self._like(clip, installed, bound, cancel)
             name = str(utterance.index)
-            largest = streaming.largest_part(device)
-            said = (installed, encoded, conditions, durations, controls, seed, name, largest)
-            saying = Saying(*said)
+            part = streaming.largest_part(device)
+            saying = Saying(installed, encoded, conditions, durations, controls, seed, name, part)
             yield from say(bound, saying, cancel)
 
     def condition(

@@ -1,5 +1,5 @@
-"""Convolutions by oneDNN, as torch has it for x86: weights in its own order from the start, and what
-follows a convolution done with it.
+"""Convolutions by oneDNN, as torch has it for x86: weights in its own order from the start, and
+what follows a convolution done with it.
 
 `PlainConv` calls the same library, but has it reorder the weights at every call. The Fourier
 transform gains nothing here: torch's products of small matrices are too slow.
