@@ -65,11 +65,14 @@ def write(
         first = graph.node("Sub", first, stage.lead + held)
         rows = _Rows(graph, x, first, graph.node("Mul", rows.end, stage.scale))
         x = rows.silenced_if_needed()
-        last = graph.node("Slice", x, [-held], [np.iinfo(np.int64).max], [0])
-        kept.append(graph.node("Unsqueeze", last, [0]))
-        x = _blocks(graph, stage, x, rows, parts.conv_post if stage is parts.stages[-1] else None)
-        rows = _Rows(graph, x, graph.node("Add", first, stage.reach), rows.end)
-    made = [graph.node("Reshape", graph.node("Tanh", x), [1, -1]), *kept]
+        end = graph.node("Slice", x, [-held], [np.iinfo(np.int64).max], [0])
+        kept.append(graph.node("Unsqueeze", end, [0]))
+        last = parts.conv_post if stage is parts.stages[-1] else None
+        x = _blocks(graph, stage, x, rows, last)
+        reach = stage.reach + (last.reach // 2 if last else 0)
+        rows = _Rows(graph, x, graph.node("Add", first, reach), rows.end)
+    sound = graph.node("Tanh", rows.silenced_if_needed())
+    made = [graph.node("Reshape", sound, [1, -1]), *kept]
     return graph.model("parts", inputs, list(zip(made, outputs, strict=True)), opset)
 
 

@@ -111,7 +111,7 @@ class HiFiGanParts(nn.Module):
                 `engines.nn.reach.hifigan_carry` tells.
 
         Returns:
-            [1, hop * T_part], of no meaning outside the sound, and what is carried.
+            [1, hop * T_part], zeros outside the sound, and what is carried.
         """
         latent, *carry = rest[-1 - len(self.scales) :]
         z = torch.cat([latent, z], 2)
@@ -135,7 +135,8 @@ class HiFiGanParts(nn.Module):
             x = stage(x, rows)
             rows = replace(rows, first=rows.first + stage.reach)
         wav = torch.tanh(self.conv_post(functional.leaky_relu(x, LAST_SLOPE)))
-        return (wav.t(), *kept)
+        rows = self.place(wav.shape[0], rows.first + self.conv_post.reach // 2, rows.end)
+        return (rows.silenced(wav, 0).t(), *kept)
 
 
 class Stage(nn.Module):

@@ -113,7 +113,9 @@ def joined(part: Part, name: str, z: np.ndarray, g: list[np.ndarray], sizes: Ite
         start += size
         if start >= z.shape[2]:
             break
-    return np.concatenate(sound)[carry.delay : carry.delay + hop * frames]
+    before, made, after = np.split(np.concatenate(sound), carry.delay + np.array([0, hop * frames]))
+    assert not before.any() and not after.any()
+    return made
 
 
 def given_of(name: str, frames: int = FRAMES) -> tuple[np.ndarray, list[np.ndarray]]:
