@@ -10,6 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.browser import chromium, windows
+
+__all__ = ["chromium", "windows"]  # fixtures of every folder
+
 # as the program does: threads that spin while they wait take the time of those that work
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,13 +19,13 @@ from engines.api import SpeechRequest
 from engines.errors import BadCheckpoint
 from studio.settings import Settings
 from studio.studio import Studio
+from tests import espnet_doors as doors
+from tests.espnet_doors import RATE, TEXT
 from tests.espnet_release import CONFIG, WEIGHTS, write_release
 from tests.servers import ROOT, served
 from ui.desk import Desks
 
-TEXT = "Hello, not a lot. Tell Anna, no note at all, hello hello."
 DEVICES = ("cpu", "onnx")
-RATE = 22_050
 WITHOUT_TORCH = """
 import sys
 from pathlib import Path
@@ -48,9 +45,7 @@ assert "torch" not in sys.modules
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a release of two speakers, whose ONNX files were compared with torch."""
     folder = tmp_path_factory.mktemp("data")
-    release = write_release(folder / "models" / "many", generator={"spks": 4, "global_channels": 6})
-    (release / "dump" / "raw").mkdir(parents=True)
-    (release / "dump" / "raw" / "spk2sid").write_text("<unk> 0\np225 1\nAnn 2\n", "utf-8")
+    release = doors.write_many(folder / "models" / "many")
     assert main(["convert", str(release), "--to", "onnx"]) == 0
     made = sorted(file.name for file in (release / "onnx").iterdir())
     assert made == ["decode_part.onnx", "encode.onnx", "flow.onnx"]
@@ -69,39 +64,17 @@ def test_the_command_line_says_the_same_on_both(data: Path, tmp_path: Path) -> N
     made = []
     for device in DEVICES:
         out = tmp_path / f"{device}.wav"
-        flags = ["--engine", "espnet_vits", "--voice", "many.Ann", "--device", device]
-        arguments = ["say", TEXT, "-o", str(out), *flags, "--seed", "3", "--data-dir", str(data)]
-        assert main(arguments) == 0
-        samples, rate = soundfile.read(out)
-        assert rate == RATE and abs(samples).max() > 0.01
-        made.append(samples)
-    assert made[0].shape == made[1].shape
-    assert np.abs(made[0] - made[1]).max() < 1e-3
+        assert main(doors.saying(out, device, data)) == 0
+        made.append(doors.sound(out))
+    doors.assert_same(*made)
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_http_interface_speaks_and_tells_what_is_wrong(data: Path, device: str) -> None:
     with served(Studio(Settings(data_dir=data, history="off"))) as url:
-        answer = post(url, device=device)
-        samples, rate = soundfile.read(io.BytesIO(answer))
-        assert rate == RATE and abs(samples).max() > 0.01
-        assert len(soundfile.read(io.BytesIO(post(url, device=device, input="N")))[0]) > 0
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            post(url, device=device, controls={"speaker": "Bob"})
-        assert refused.value.code == 400
-        said = refused.value.read().decode()
-        assert "Bob" in said and "p225, Ann" in said
-
-
-def post(url: str, **fields: Any) -> bytes:
-    asked = {"model": "espnet_vits", "voice": "many.p225", "input": TEXT, "seed": 3, **fields}
-    body = json.dumps({"response_format": "wav", **asked}).encode()
-    headers = {"Content-Type": "application/json"}
-    with urllib.request.urlopen(
-        urllib.request.Request(f"{url}/v1/audio/speech", body, headers)
-    ) as answer:
-        content: bytes = answer.read()
-    return content
+        doors.posted(url, device)
+        assert len(soundfile.read(io.BytesIO(doors.post(url, device=device, input="N")))[0]) > 0
+        doors.assert_bob_is_unknown(url, device)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -9,8 +9,8 @@ import pytest
 
 from studio.settings import Settings
 from tests import coqui_models, voice_helpers
+from tests.browser import Page
 from tests.servers import ServerProcess, server_process
-from tests.ui.conftest import Page
 from tests.voice_helpers import CONSENT
 
 pytestmark = pytest.mark.browser

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.browser import Page
 from tests.servers import ServerProcess, server_process
 from tests.spark_release import copied_release
-from tests.ui.conftest import Page
 
 pytestmark = pytest.mark.browser
 

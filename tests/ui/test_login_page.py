@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser import ARTIFACTS, Page
 from tests.servers import ServerProcess, server_process
-from tests.ui.conftest import ARTIFACTS, Page
 
 pytestmark = pytest.mark.browser
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser import Page
 from tests.espnet_release import CONFIG, write_release
 from tests.fake_hub import Repo, fake_hub
 from tests.models_help import checkpoint, lay_out
 from tests.servers import server_process
-from tests.ui.conftest import Page
 
 pytestmark = pytest.mark.browser
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.ui.conftest import FLAGS, PATIENCE, Page
+from tests.browser import FLAGS, PATIENCE, Page
 from tests.unit.reference_clips import RATE, SPEECH, encoded, speech, white
 
 pytestmark = pytest.mark.browser
