@@ -35,7 +35,7 @@ SHAPES = {
         "condition_each": True,
     },
     # channels enough for the Fourier transform
-    "wide": {"width": 192, "scales": (2, 2), "resblocks": ((3, (1, 3)), (11, (1, 5)))},
+    "wide": {"width": 256, "scales": (2, 2), "resblocks": ((3, (1, 3)), (11, (1, 5)))},
 }
 # z, start, frames, the condition and what is carried → sound, and what is carried
 Part = Callable[..., list[np.ndarray]]
