@@ -24,7 +24,7 @@ BUCKETS = {"T_text": geometric(32, LONGEST_TEXT), "T_mel": geometric(64, 1024)}
 # Frames. Each part is longer than the one before, so that it is there before that has been heard
 # where speech takes a third of its own time. Long ones leave a processor's cache; what computes on
 # something else has to be called less often.
-FIRST_PART, GROWTH, LARGEST_PART, LARGEST_ON_GPU = 32, 1.5, 128, 512
+FIRST_PART, GROWTH, LARGEST_PART, LARGEST_ON_GPU = 32, 2, 96, 512
 PAUSES = frozenset(",.?!;:、。，．！？；：_")  # tokens after which a sentence is best cut
 
 
@@ -120,7 +120,7 @@ def _rendered(
 
 def growing(largest: int) -> Iterator[int]:
     """Frames of one part after the other, without an end."""
-    size: float = FIRST_PART
+    size = FIRST_PART
     while True:
-        yield min(largest, int(size))
+        yield size
         size = min(largest, size * GROWTH)

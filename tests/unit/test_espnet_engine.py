@@ -204,8 +204,8 @@ def test_parts_join_to_what_one_pass_gives(engine, models) -> None:
     streamed = list(streaming.sound(in_parts, prior, noise, 0.7, _of(release)))
     sizes = [each.size / _of(release).hop for each in streamed]
     assert 0 < sizes[0] < streaming.FIRST_PART
-    assert all(earlier < later for earlier, later in pairwise(sizes[:4]))
-    assert len(sizes) > 4
+    assert sizes[0] < min(sizes[1:])
+    assert len(sizes) > 3
     assert np.abs(np.concatenate(streamed) - whole).max() < 1e-5
     # a runtime that compiles: whole where a bucket holds it, else in as few parts as it can
     padded = EagerRuntime("cpu", buckets={**streaming.BUCKETS, "T_mel": Buckets([160])})
