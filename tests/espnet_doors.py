@@ -80,22 +80,15 @@ def assert_same(one: np.ndarray, other: np.ndarray) -> None:
 
 
 def check_page(page: Page, url: str, device: str, expected: np.ndarray) -> None:
-    """A person chooses the engine and a device on the page, hears the expected samples, and is
-    told what is wrong with another speaker."""
+    """A person chooses the engine and a device on the page, and takes the expected sound home."""
     page.choose("Engine", "ESPnet VITS")
     page.wait_for("[...document.querySelectorAll('input')].some(i => i.value.includes('p225'))")
     page.choose("Device", device)
     page.tab.fill("#vv-settings [placeholder='random']", str(SEED))
     page.speak(TEXT)
-    page.wait_until_it_sounds()
     assert_same(sound(page.download("sound")), expected)
     with urllib.request.urlopen(f"{url}/v1/history?limit=1") as answer:
         [take] = json.load(answer)["takes"]
     assert (take["door"], take["device"], take["voice"]) == ("page", device, VOICE)
-
-    page.tab.get_by_role("button", name="Fine-tune the voice").click()
-    page.tab.get_by_label("Speaker").locator("visible=true").first.fill("Bob")
-    page.tab.click("#vv-speak")
-    assert "Bob" in page.alert()
     page.tab.close()
     assert page.strays == [] and page.complaints == []

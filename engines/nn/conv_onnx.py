@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch import Tensor, nn
 
 from engines.nn import fourier
 from engines.nn.onnx_graph import MICROSOFT, Graph
 from engines.nn.valid_conv import PlainConv, ValidConv
 
+FEW_TAPS, MANY_CHANNELS = 3, 256  # with which the Fourier transform saves next to nothing
 
-def in_blocks(graph: Graph, x: str, conv: ValidConv, skipped: int, wanted: str) -> str:
+
+def over_rows(graph: Graph, x: str, conv: ValidConv, skipped: int, wanted: str) -> str:
     """A convolution from row `skipped` of x on: [wanted and more, D], what is more of no use.
 
     Args:
         wanted: int64 [1].
     """
+    if conv.taps <= FEW_TAPS and conv.channels >= MANY_CHANNELS:
+        return unfolded(graph, x, conv, skipped, wanted)
+    return _in_blocks(graph, x, conv, skipped, wanted)
+
+
+def _in_blocks(graph: Graph, x: str, conv: ValidConv, skipped: int, wanted: str) -> str:
     weight, phases = _weight(conv), conv.dilation
     made = fourier.transform(fourier.size_for(conv.taps, conv.channels), conv.taps)
     step = made.results * phases
@@ -54,13 +61,18 @@ def over_images(graph: Graph, x: str, conv: ValidConv) -> str:
     return graph.node("Conv", x, weight, *bias, pads=pads, dilations=dilations)
 
 
-def unfolded(graph: Graph, x: str, conv: ValidConv) -> str:
-    """A convolution as one product of all taps side by side."""
-    last = [tap - conv.taps + 1 or np.iinfo(np.int64).max for tap in range(conv.taps)]
-    shifted = [graph.node("Slice", x, [tap], [last[tap]], [0]) for tap in range(conv.taps)]
+def unfolded(graph: Graph, x: str, conv: ValidConv, skipped: int = 0, wanted: str = "") -> str:
+    """A convolution as one product of all taps side by side.
+
+    Args:
+        wanted: int64 [1]; "" for all that there is.
+    """
+    if not wanted:
+        wanted = graph.node("Sub", graph.node("Shape", x, start=0, end=1), [conv.reach + skipped])
+    firsts = [skipped + tap * conv.dilation for tap in range(conv.taps)]
+    beside = graph.node("Concat", *(cropped(graph, x, each, wanted) for each in firsts), axis=1)
     weight = _weight(conv).permute(2, 1, 0).reshape(-1, conv.outputs)
     bias = [] if conv.bias is None else [_constant(graph, conv.bias)]
-    beside = graph.node("Concat", *shifted, axis=1)
     return graph.node("Gemm", beside, _constant(graph, weight), *bias)
 
 

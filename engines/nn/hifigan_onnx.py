@@ -64,9 +64,7 @@ def write(
         first = graph.node("Mul", graph.node("Add", rows.first, 1), stage.scale)
         first = graph.node("Sub", first, stage.lead + held)
         rows = _Rows(graph, x, first, graph.node("Mul", rows.end, stage.scale))
-        x = rows.silenced_if_needed()
-        end = graph.node("Slice", x, [-held], [np.iinfo(np.int64).max], [0])
-        kept.append(graph.node("Unsqueeze", end, [0]))
+        kept.append(graph.node("Unsqueeze", rows.last_silenced_if_needed(held), [0]))
         last = parts.conv_post if stage is parts.stages[-1] else None
         x = _blocks(graph, stage, x, rows, last)
         reach = stage.reach + (last.reach // 2 if last else 0)
@@ -119,6 +117,19 @@ class _Rows:
             lambda graph: graph.node("Identity", self._x),
         )
 
+    def last_silenced_if_needed(self, count: int) -> str:
+        """The buffer's last rows."""
+
+        def last(graph: Graph) -> str:
+            return graph.node("Slice", self._x, [-count], [np.iinfo(np.int64).max], [0])
+
+        def silenced(graph: Graph) -> str:
+            x, before = last(graph), graph.node("Squeeze", self.less(graph, count), [0])
+            there = _Rows(graph, x, graph.node("Add", self.first, before), self.end)
+            return there.silenced(graph, x, 0, 0)
+
+        return self._graph.either(self.leave_sound(self._graph), silenced, last)
+
     def silenced(self, graph: Graph, x: str, cut: int, missing: int) -> str:
         """Rows outside the sound at zero.
 
@@ -151,6 +162,7 @@ def _blocks(graph: Graph, stage: Stage, x: str, rows: _Rows, last: ValidConv | N
         start = inner.node("Unsqueeze", lead, [0])
         cut = inner.node("Slice", x, start, inner.node("Sub", rows.count, tail), [0])
         there = _Rows(inner, cut, inner.node("Add", rows.first, lead), rows.end)
+        cut = there.silenced(inner, cut, 0, 0)
         made = _Sound(stage, cut, there, last).added(inner, silence=True)
         ends = start, [0], inner.node("Unsqueeze", tail, [0]), [0]
         return inner.node("Pad", made, inner.node("Concat", *ends, axis=0))
@@ -240,14 +252,14 @@ class _Sound:
             if number:
                 active, skipped = graph.node("LeakyRelu", x, alpha=SLOPE), 0
             at += conv1.reach // 2
-            h = conv_onnx.in_blocks(graph, active, conv1, skipped, self._rows.less(graph, 2 * at))
+            h = conv_onnx.over_rows(graph, active, conv1, skipped, self._rows.less(graph, 2 * at))
             if silence:
                 h = conv_onnx.cropped(graph, h, 0, self._rows.less(graph, 2 * at))
                 h = self._rows.silenced(graph, h, at, 2 * at)
             h = graph.node("LeakyRelu", h, alpha=SLOPE)
             at += conv2.reach // 2
             wanted = self._rows.less(graph, 2 * at)
-            h = conv_onnx.cropped(graph, conv_onnx.in_blocks(graph, h, conv2, 0, wanted), 0, wanted)
+            h = conv_onnx.cropped(graph, conv_onnx.over_rows(graph, h, conv2, 0, wanted), 0, wanted)
             side = skipped + (conv1.reach + conv2.reach) // 2
             x = graph.node("Add", h, conv_onnx.cropped(graph, x, side, wanted))
             if silence:

@@ -25,8 +25,6 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProce
 
 
 @pytest.mark.parametrize("device", ["cpu", "onnx"])
-def test_the_page_speaks_and_tells_what_is_wrong(
-    windows: Any, own_server: ServerProcess, device: str
-) -> None:
+def test_the_page_speaks(windows: Any, own_server: ServerProcess, device: str) -> None:
     expected = doors.posted(own_server.url, "cpu")
     doors.check_page(Page(windows(), own_server.url), own_server.url, device, expected)

@@ -35,6 +35,7 @@ SHAPES = {
         "condition_each": True,
     },
     # channels enough for the Fourier transform
+    "widest": {"width": 512, "scales": (2, 2), "resblocks": ((3, (1, 3)),)},
     "wide": {"width": 256, "scales": (2, 2), "resblocks": ((3, (1, 3)), (11, (1, 5)))},
 }
 # z, start, frames, the condition and what is carried → sound, and what is carried

@@ -72,7 +72,5 @@ def compiled(server: ServerProcess) -> list[str]:
 
 
 @pytest.mark.browser
-def test_the_page_says_the_same_and_tells_what_is_wrong(
-    windows: Any, server: ServerProcess, expected: np.ndarray
-) -> None:
+def test_the_page_says_the_same(windows: Any, server: ServerProcess, expected: np.ndarray) -> None:
     doors.check_page(Page(windows(), server.url), server.url, "xla:0", expected)
