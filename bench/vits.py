@@ -46,25 +46,24 @@ def beside_espnet(models: Path) -> list[report.Figure]:
         convert_release(release)
         for _ in to_onnx(release):
             pass
-        kinds = "cpu", "whole", "cpu:bfloat16", "onnx"
+        kinds = "cpu", "cpu:bfloat16", "onnx", "whole"
         ours = [stack.enter_context(_ours(kind, models)) for kind in kinds]
         espnet, *runs = in_turns([peer, *ours], ROUNDS)
     truth = np.load(models / "peer.npy")
     heard = [np.load(models / f"{kind.replace(':', '-')}.npy") for kind in kinds]
     told = (
         ("speech in parts on the CPU", EAGER_GOAL),
-        ("the same decoded at once", EAGER_GOAL),
         ("speech in parts on the CPU, decoder in bfloat16", EAGER_GOAL),
         ("speech in parts in ONNX Runtime", ONNX_GOAL),
     )
     return [
         *(
             _beside(what, each, espnet, goal, _difference(sound, truth))
-            for (what, goal), each, sound in zip(told, runs, heard, strict=True)
+            for (what, goal), each, sound in zip(told, runs, heard, strict=False)
         ),
         _first("cpu", runs[0]),
-        _first("onnx", runs[3]),
-        _joined(heard[0], heard[1]),
+        _first("onnx", runs[2]),
+        _joined(heard[0], heard[3]),
     ]
 
 
